@@ -1,0 +1,7 @@
+#include "bindings/bind.hpp"
+
+namespace flare::bindings {
+
+void bind_house(pybind11::module_& m) { (void)m; }
+
+}  // namespace flare::bindings

@@ -1,0 +1,41 @@
+// What is known of object kinds without their meshes: box sizes of AI2-THOR's built-in assets, and
+// per type a default size, shape family and colour. Data lives in flare/assets/*.json.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "sim/house.hpp"
+
+namespace flare::sim {
+
+struct Category {
+  std::string type;  // "Apple"
+  Shape shape = Shape::kBox;
+  Color color;  // centre of the hue range of the type
+  Vec3 size;    // m, median of the known assets
+  bool pickupable = false;
+  bool on_wall = false;
+};
+
+class AssetLibrary {
+ public:
+  /// @param json text of flare/assets/library.json; throws HouseFormatError naming key and mend.
+  static std::shared_ptr<const AssetLibrary> from_json(std::string_view json);
+
+  [[nodiscard]] const std::vector<Category>& categories() const { return categories_; }
+  /// Index of a type, -1 if unknown. Accepts "Apple" and "ObjaApple".
+  [[nodiscard]] int find_category(std::string_view type) const;
+  /// Box size of a built-in asset, nullptr if unknown.
+  [[nodiscard]] const Vec3* find_size(const std::string& asset_id) const;
+
+ private:
+  std::vector<Category> categories_;
+  std::unordered_map<std::string, int> category_of_type_;
+  std::unordered_map<std::string, Vec3> size_of_asset_;
+};
+
+}  // namespace flare::sim

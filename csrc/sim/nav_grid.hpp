@@ -1,0 +1,53 @@
+// Where the robot can stand, and how far it is to walk: an 8-connected grid over the free space,
+// its largest component, and geodesic distance fields by Dijkstra.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "sim/collision.hpp"
+#include "sim/house.hpp"
+
+namespace flare::sim {
+
+/// Distance of every reachable cell to the nearest goal cell; -1 where there is no way.
+struct GeodesicField {
+  std::vector<float> distance;     // [num_cells] m
+  std::vector<std::int32_t> next;  // [num_cells] neighbour one step nearer, itself at a goal
+};
+
+class NavGrid {
+ public:
+  static constexpr float kSpacing = 0.1F;  // m
+
+  NavGrid(const House& house, const CollisionMap& collision);
+
+  [[nodiscard]] int num_cells() const { return static_cast<int>(cells_.size()); }
+  [[nodiscard]] std::span<const Vec2> cells() const { return cells_; }          // largest component
+  [[nodiscard]] std::span<const std::int32_t> rooms() const { return rooms_; }  // room of each cell
+  /// The reachable cell nearest to a point, -1 if none is within 0.5 m.
+  [[nodiscard]] int nearest_cell(Vec2 point) const;
+
+  /// Distances to stand within `reach` metres of any of the objects' boxes, with a line of sight
+  /// that no wall cuts. Throws nothing; all -1 when no cell qualifies.
+  [[nodiscard]] GeodesicField field_to_objects(const House& house, const CollisionMap& collision,
+                                               std::span<const std::int32_t> objects,
+                                               float reach) const;
+
+ private:
+  Bounds bounds_;
+  int columns_ = 0, row_count_ = 0;
+  std::vector<std::int32_t> cell_at_;  // [rows * columns] index into cells_, -1 blocked
+  std::vector<Vec2> cells_;
+  std::vector<std::int32_t> rooms_;
+};
+
+/// Index of the room whose floor polygon holds the point, -1 if none (flare.md section 4.4).
+int room_at(const House& house, Vec2 point);
+
+/// Horizontal distance from a point to the footprint of an object's box, 0 inside.
+float distance_to_object(const Object& object, Vec2 point);
+
+}  // namespace flare::sim

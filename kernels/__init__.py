@@ -1,0 +1,1 @@
+"""Fused kernels of the policy; installed as ``flare.kernels``. Each stands beside its reference."""
