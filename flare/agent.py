@@ -45,13 +45,13 @@ class AgentConfig:
         return Policy(self.network)
 
 
-def load_agent(path: Path) -> tuple[AgentConfig, Policy, Checkpoint]:
+def load_agent(path: Path, *, which: str = "latest") -> tuple[AgentConfig, Policy, Checkpoint]:
     """The policy of a run's or checkpoint's folder, ready to act, and the checkpoint itself.
 
     Raises:
         UserError: no checkpoint there, a damaged one, or one of another kind.
     """
-    checkpoint = load_checkpoint(path, with_trainer=False)
+    checkpoint = load_checkpoint(path, which=which, with_trainer=False)
     agent = from_dict(checkpoint.policy, AgentConfig, file=path)
     policy = agent.build()
     policy.load_state_dict(checkpoint.model)
