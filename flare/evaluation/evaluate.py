@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flare.policy.policy import Policy
+from flare.worlds.world import Worlds
 from numpy.typing import NDArray
 
 from flare.atomic import write_text
 from flare.evaluation.actor import PolicyActor
-from flare.policy.policy import Policy
 from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.sampler import Episodes, EpisodeSampler
 from flare.tasks.task import Task
-from flare.worlds.world import Worlds
 
 Progress = Callable[[PlayedEpisode], None]
 

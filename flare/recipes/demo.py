@@ -7,25 +7,10 @@ stage leaves its result in the run folder, so an interrupted demo goes on with `
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from flare.agent import AgentConfig, load_agent
-from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from flare.config import load_config, to_dict
-from flare.console import Console
-from flare.errors import UserError
-from flare.evaluation.evaluate import Evaluation, FrozenEpisodes, evaluate_policy, freeze_episodes
-from flare.evaluation.records import load_frozen, save_frozen, save_videos, write_evaluation
-from flare.houses.files import read_houses, write_houses
-from flare.houses.generator import GeneratorConfig, generate_houses
-from flare.imitation.demonstrations import Demonstrations, collect_demonstrations
-from flare.metrics import MetricsLog
-from flare.policy.config import PolicyConfig, small_preset
-from flare.policy.policy import Policy
-from flare.ppo.config import PPOConfig, demo_preset
 from flare.assembly import (
     TaskConfig,
     WorldConfig,
@@ -33,7 +18,20 @@ from flare.assembly import (
     make_sampler,
     make_worlds,
 )
-from flare.recipes.finetune import Finetuner, FinetuneConfig
+from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from flare.config import load_config, to_dict
+from flare.console import Console
+from flare.errors import UserError
+from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
+from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
+from flare.houses.files import read_houses, write_houses
+from flare.houses.generator import GeneratorConfig, generate_houses
+from flare.imitation.demonstrations import Demonstrations, collect_demonstrations
+from flare.metrics import MetricsLog
+from flare.policy.config import small_preset
+from flare.policy.policy import Policy
+from flare.ppo.config import PPOConfig, demo_preset
+from flare.recipes.finetune import FinetuneConfig, Finetuner
 from flare.recipes.pretrain import (
     EncoderConfig,
     ImitationConfig,
@@ -112,7 +110,9 @@ class DemoConfig:
 class Demo:
     """The stages over one run folder; each looks first whether its result is there already."""
 
-    def __init__(self, config: DemoConfig, run: RunFolder, console: Console, stop: StopFlag) -> None:
+    def __init__(
+        self, config: DemoConfig, run: RunFolder, console: Console, stop: StopFlag
+    ) -> None:
         self.config, self.run, self.console, self.stop = config, run, console, stop
         self.train_file = run.path / "houses" / "train.jsonl.gz"
         self.val_file = run.path / "houses" / "val.jsonl.gz"
@@ -152,7 +152,7 @@ class Demo:
                     generate_houses(
                         path, count, split=split, seed=config.seed,
                         config=generator_config(config), num_workers=1,
-                        progress=lambda done: stage.update(completed=done),  # noqa: B023
+                        progress=lambda done: stage.update(completed=done),
                     )  # fmt: skip
                 else:
                     write_houses(path, [text for _, text in read_houses(source, limit=count)])
@@ -268,7 +268,7 @@ class Demo:
                     policy, worlds, self.config.task.task(), frozen, agent.vocabulary(),
                     stage=stage_name, split="val", house_facts=facts, seed=self.config.seed,
                     greedy=greedy, num_traces=0 if greedy else _NUM_TRACES,
-                    on_episode=lambda _: stage.update(advance=1),  # noqa: B023
+                    on_episode=lambda _: stage.update(advance=1),
                 )  # fmt: skip
             write_evaluation(self.run, stage_name, result, agent.action_names)
             self.console.message(f"{stage_name}: {result.success_rate:.1%} success")
@@ -329,7 +329,9 @@ def run_demo(config: DemoConfig) -> int:
         config = config.resolved()
         run = RunFolder.create(config.runs, config.name, prefix="demo")
         houses = [path for path in (config.houses, find_val_houses(config)) if path is not None]
-        run.describe(config, make_manifest(recipe="demo", seed=config.seed, inputs=file_hashes(houses)))
+        run.describe(
+            config, make_manifest(recipe="demo", seed=config.seed, inputs=file_hashes(houses))
+        )
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     with Console("flare demo") as console, StopFlag() as stop:

@@ -8,14 +8,6 @@ from typing import Any
 import torch
 
 from flare.agent import AgentConfig, load_agent
-from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from flare.config import from_dict, to_dict
-from flare.console import Console, Stage
-from flare.errors import UserError
-from flare.metrics import EpisodeLog, MetricsLog, SuccessWindow
-from flare.policy.policy import Policy
-from flare.ppo.config import PPOConfig
-from flare.ppo.update import Anchor, make_optimizer, ppo_update
 from flare.assembly import (
     TaskConfig,
     WorldConfig,
@@ -24,6 +16,14 @@ from flare.assembly import (
     make_sampler,
     make_worlds,
 )
+from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from flare.config import from_dict, to_dict
+from flare.console import Console, Stage
+from flare.errors import UserError
+from flare.metrics import EpisodeLog, MetricsLog, SuccessWindow
+from flare.policy.policy import Policy
+from flare.ppo.config import PPOConfig
+from flare.ppo.update import Anchor, make_optimizer, ppo_update
 from flare.rollout.collector import Collector, CollectorConfig, FinishedEpisode
 from flare.run_folder import RunFolder, make_manifest
 from flare.signals import StopFlag
@@ -216,7 +216,10 @@ def _new_run(config: FinetuneConfig) -> tuple[Finetuner, FinetuneConfig]:
         config.houses, limit=config.max_houses, num_threads=config.world.threads
     )
     run = RunFolder.create(config.runs, config.name, prefix="finetune")
-    run.describe(config, make_manifest(recipe="finetune", seed=config.seed, inputs=file_hashes([config.houses])))
+    run.describe(
+        config,
+        make_manifest(recipe="finetune", seed=config.seed, inputs=file_hashes([config.houses])),
+    )
     tuner = Finetuner(agent=agent, policy=policy, houses=houses, config=config, run=run)
     tuner.start()
     return tuner, config

@@ -55,8 +55,12 @@ class LabelledViews:
     """Random views of houses with the labels that the simulator gives at no cost."""
 
     def __init__(
-        self, worlds: EmbeddedWorlds, houses: list[House], sampler: EpisodeSampler,
-        goal_types: tuple[str, ...], grid: tuple[int, int],
+        self,
+        worlds: EmbeddedWorlds,
+        houses: list[House],
+        sampler: EpisodeSampler,
+        goal_types: tuple[str, ...],
+        grid: tuple[int, int],
     ) -> None:
         self._worlds, self._sampler, self._grid = worlds, sampler, grid
         self._num_goals = len(goal_types)
@@ -101,7 +105,11 @@ def _class_tables(houses: list[House], goal_types: tuple[str, ...]) -> NDArray[n
 
 
 def pretrain_encoder(
-    policy: Policy, views: LabelledViews, config: EncoderConfig, num_goals: int, stage: Stage,
+    policy: Policy,
+    views: LabelledViews,
+    config: EncoderConfig,
+    num_goals: int,
+    stage: Stage,
     should_stop: Callable[[], bool],
 ) -> dict[str, float]:
     """Train the policy's image encoder on labelled views; returns the last batch's statistics."""

@@ -6,22 +6,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from flare.policy.kv_cache import KVPrefix
+from flare.policy.observation import Observation
+from flare.policy.policy import Policy
+from flare.rollout.buffers import ArraySpec, RolloutBuffer
+from flare.rollout.gae import compute_gae
+from flare.worlds.world import Worlds
 from numpy.typing import NDArray
 from torch import Tensor
 
 from flare.errors import UserError
-from flare.policy.kv_cache import KVPrefix
-from flare.policy.observation import Observation
-from flare.policy.policy import Policy
 from flare.rng import keyed_uniform
-from flare.rollout.buffers import ArraySpec, RolloutBuffer
-from flare.rollout.gae import compute_gae
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.privileged import NUM_PRIVILEGED, privileged_features
 from flare.tasks.sampler import EpisodeSampler
 from flare.tasks.task import Judgement, Task
 from flare.timing import Timer
-from flare.worlds.world import Worlds
 
 _ACTION_DRAW = 1  # which random number of a key chooses the action
 
@@ -31,7 +31,9 @@ class CollectorConfig:
     """How rollouts are collected."""
 
     num_steps: int = 64  # T, steps of each world per rollout
-    memory: str = "carry"  # "reset": context starts at each rollout; "carry": keys of earlier rollouts
+    memory: str = (
+        "carry"  # "reset": context starts at each rollout; "carry": keys of earlier rollouts
+    )
     gamma: float = 0.99
     gae_lambda: float = 0.95
     truncation_is_terminal: bool = False  # True: the original's treatment of the step limit
@@ -76,7 +78,11 @@ class Rollout:
 
 
 def rollout_specs(
-    num_steps: int, num_envs: int, frame_shape: tuple[int, ...], num_features: int, max_words: int,
+    num_steps: int,
+    num_envs: int,
+    frame_shape: tuple[int, ...],
+    num_features: int,
+    max_words: int,
     facts_dtype: np.dtype[Any],
 ) -> list[ArraySpec]:
     """Every array of a rollout: the only list of what a slot holds."""
@@ -122,7 +128,11 @@ class Collector:
         self.device = device or torch.device("cpu")
         n, t = worlds.num_envs, config.num_steps
         specs = rollout_specs(
-            t, n, worlds.camera.frame_shape, policy.num_features, vocabulary.max_words,
+            t,
+            n,
+            worlds.camera.frame_shape,
+            policy.num_features,
+            vocabulary.max_words,
             worlds.facts_dtype,
         )
         self.buffer = RolloutBuffer.create(specs, num_envs=n)
@@ -146,7 +156,9 @@ class Collector:
         """Start the episode that self.episode names in the listed envs; observations go to slot."""
         a = self._arrays
         episodes = self.sampler.sample(envs, self.episode[envs])
-        self.worlds.reset(envs.astype(np.int32), episodes.specs, a["frames"][slot], a["facts"][slot])
+        self.worlds.reset(
+            envs.astype(np.int32), episodes.specs, a["frames"][slot], a["facts"][slot]
+        )
         a["tokens"][slot, envs] = self.vocabulary.encode(episodes.instructions)
         self._describe(envs, slot)
         a["prev_action"][slot, envs] = self.policy.num_actions
@@ -173,7 +185,9 @@ class Collector:
         )
 
     def _encode(self, slot: int, envs: NDArray[np.int64] | None = None) -> None:
-        frames = self._arrays["frames"][slot] if envs is None else self._arrays["frames"][slot, envs]
+        frames = (
+            self._arrays["frames"][slot] if envs is None else self._arrays["frames"][slot, envs]
+        )
         features = self.policy.encode_frames(torch.from_numpy(frames))
         if envs is None:
             self._tensors["features"][slot] = features
@@ -249,9 +263,15 @@ class Collector:
         a, tensors, steps = self._arrays, self._tensors, self.config.num_steps
         with timer("gae"):
             compute_gae(
-                a["reward"], a["value"], a["terminated"], a["truncated"], a["final_value"],
-                self.config.gamma, self.config.gae_lambda,
-                advantages=a["advantage"], returns=a["return"],
+                a["reward"],
+                a["value"],
+                a["terminated"],
+                a["truncated"],
+                a["final_value"],
+                self.config.gamma,
+                self.config.gae_lambda,
+                advantages=a["advantage"],
+                returns=a["return"],
                 truncation_is_terminal=self.config.truncation_is_terminal,
             )
         return Rollout(

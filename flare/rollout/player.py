@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from flare.worlds.world import Worlds
 from numpy.typing import NDArray
 
 from flare.tasks.sampler import Episodes
 from flare.tasks.task import Task
-from flare.worlds.world import Worlds
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,10 @@ class _Recorder:
         self._observe(worlds, facts)
 
     def step(
-        self, worlds: NDArray[np.int64], actions: NDArray[np.int64], facts: NDArray[Any],
+        self,
+        worlds: NDArray[np.int64],
+        actions: NDArray[np.int64],
+        facts: NDArray[Any],
         reward: NDArray[np.float32],
     ) -> None:
         self.actions[facts["step"][worlds] - 1, worlds] = actions[worlds]
@@ -199,5 +202,3 @@ class ExpertActor:
     def act(self, view: StepView) -> NDArray[np.int64]:
         """The expert's actions [N]."""
         return self._worlds.expert_actions()
-
-

@@ -1,1 +1,1 @@
-"""Tasks: what counts as success, reward and end, judged from facts; nothing here knows a simulator."""
+"""Tasks: what counts as success, reward and end, judged from facts of N worlds."""

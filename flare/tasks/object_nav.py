@@ -1,4 +1,4 @@
-"""ObjectNav: walk until an instance of the wanted category is seen within two metres, then say done.
+"""ObjectNav: walk until an instance of the wanted category is seen within 2 m, then say done.
 
 Success rule and sparse reward of CHORES: at ``done`` at least one target is visible in the
 navigation camera within 2 m; +10 for a correct ``done``, otherwise 0.

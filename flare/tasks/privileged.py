@@ -1,4 +1,4 @@
-"""Facts as numbers for a privileged critic: what the simulator knows and the camera may not show."""
+"""Facts as numbers for a privileged critic: what the world knows and the camera may not show."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -19,11 +19,25 @@ class HouseView(Protocol):
     """What a sampler reads of a house; any world's house object that answers this will do."""
 
     @property
-    def source(self) -> str: ...  # noqa: D102
-    def objects(self) -> list[dict[str, Any]]: ...  # noqa: D102
-    def reachable(self) -> NDArray[np.float32]: ...  # noqa: D102
-    def geodesic(self, targets: list[int]) -> NDArray[np.float32]: ...  # noqa: D102
-    def blocked(self, x: float, z: float, yaw_deg: float) -> bool: ...  # noqa: D102
+    def source(self) -> str:
+        """What to call the house in messages."""
+        ...
+
+    def objects(self) -> list[dict[str, Any]]:
+        """Objects in index order; of each the key "type" is read."""
+        ...
+
+    def reachable(self) -> NDArray[np.float32]:
+        """[M, 2] x, z of the places where the robot can stand, m."""
+        ...
+
+    def geodesic(self, targets: list[int]) -> NDArray[np.float32]:
+        """[M] m to walk from each place until a target is within 2 m; -1 where there is no way."""
+        ...
+
+    def blocked(self, x: float, z: float, yaw_deg: float) -> bool:
+        """Whether the robot cannot stand there with this heading."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +128,6 @@ class EpisodeSampler:
         paths = np.empty(n, np.float32)
         types: list[str] = []
         sentences: list[str] = []
-        # A house that gives no free start hands over to the next one of the same key.
         for i in range(n):
             key = (self.seed, int(env[i]), int(episode[i]))
             goal, paths[i] = self._fill(specs[i : i + 1], key)

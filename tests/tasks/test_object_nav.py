@@ -10,7 +10,7 @@ DONE, MOVE = ACTION_NAMES.index("done"), ACTION_NAMES.index("move_ahead")
 
 
 def judge(task, *rows):
-    return task.judge(np.array(rows, DTYPE))
+    return task.judge(np.array(list(rows), DTYPE))
 
 
 def test_done_with_a_visible_target_succeeds_and_pays_ten():
@@ -44,5 +44,5 @@ def test_step_penalty_is_paid_on_every_step():
 
 
 def test_a_limit_of_no_steps_is_refused_with_its_key():
-    with pytest.raises(UserError, match="task.max_steps"):
+    with pytest.raises(UserError, match=r"task\.max_steps"):
         ObjectNav(max_steps=0)
