@@ -44,6 +44,26 @@ def atomic_write(path: PathLike) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_path(path: PathLike) -> Iterator[Path]:
+    """A temporary path for libraries that open files themselves; ``path`` appears when it ends.
+
+    Raises:
+        UserError: the disk is full, or the folder is missing or read-only.
+    """
+    final = Path(path)
+    temporary = temporary_name(final)
+    try:
+        yield temporary
+        _sync_file(temporary)
+        os.replace(temporary, final)
+        sync_directory(final.parent)
+    except OSError as error:
+        raise _explained(error, final, 0) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_bytes(path: PathLike, data: bytes | memoryview) -> None:
     """Write ``data`` to ``path`` atomically; see atomic_write for the errors."""
     with atomic_write(path) as file:

@@ -1,4 +1,4 @@
-"""Names of the actions, and which of them a policy may choose."""
+"""Names, dtypes and shapes that several parts share: actions and cameras."""
 
 from dataclasses import dataclass
 
@@ -90,3 +90,28 @@ class ActionSpec:
         table = np.full(len(ACTION_NAMES), -1, np.int64)
         table[self.sim_actions()] = np.arange(self.size)
         return table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CameraSpec:
+    """What a policy's frames look like: uint8 [num_cameras, height, width, 3]."""
+
+    width: int = 384  # px; the original's 396 less its crop
+    height: int = 224  # px
+    num_cameras: int = 1  # 1: navigation; 2: navigation and manipulation
+
+    def __post_init__(self) -> None:
+        for name in ("width", "height"):
+            if not 8 <= getattr(self, name) <= 4096:
+                raise UserError(
+                    f"is {getattr(self, name)}", key=f"camera.{name}", mend="use 8 to 4096 pixels"
+                )
+        if self.num_cameras not in (1, 2):
+            raise UserError(
+                f"is {self.num_cameras}", key="camera.num_cameras", mend="use 1 or 2 cameras"
+            )
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int, int]:
+        """(num_cameras, height, width, 3)."""
+        return (self.num_cameras, self.height, self.width, 3)

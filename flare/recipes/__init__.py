@@ -1,1 +1,1 @@
-"""Recipes that move weights: the demo's whole loop, imitation, fine-tuning, demonstrations."""
+"""Recipes: whole stages, each one function over a config; the command line calls these."""
