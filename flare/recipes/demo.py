@@ -54,7 +54,7 @@ GOAL_TYPES = ("Bed", "HousePlant", "Sofa", "Television", "Toilet")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoConfig:
-    """Configuration of ``flare demo``. The defaults take a laptop minutes; --quick takes seconds."""
+    """Configuration of ``flare demo``."""
 
     quick: bool = False  # run every stage, briefly; learns little
     houses: Path | None = None  # real houses to train in; generated ones without it

@@ -108,7 +108,7 @@ def rollout_specs(
 
 
 class Collector:
-    """Owns the running episodes of N worlds and fills the rollout buffer with the policy's actions."""
+    """Owns the running episodes of N worlds and fills the rollout buffer."""
 
     def __init__(
         self,
