@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from flare.policy.kv_cache import KVPrefix
-from flare.policy.observation import Observation
-from flare.policy.policy import Policy
 from flare.rollout.buffers import ArraySpec, RolloutBuffer
 from flare.rollout.gae import compute_gae
 from flare.worlds.world import Worlds
@@ -16,6 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flare.errors import UserError
+from flare.policy.kv_cache import KVPrefix
+from flare.policy.observation import Observation
+from flare.policy.policy import Policy
 from flare.rng import keyed_uniform
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.privileged import NUM_PRIVILEGED, privileged_features
