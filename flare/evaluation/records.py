@@ -1,4 +1,4 @@
-"""What an evaluation leaves on disk: frozen episodes, one line an episode, summary, video frames."""
+"""What an evaluation leaves on disk: frozen episodes, records, summary, frames for videos."""
 
 from pathlib import Path
 
