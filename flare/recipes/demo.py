@@ -4,6 +4,7 @@ Houses, expert demonstrations, image encoder, imitation, evaluation, PPO, evalua
 stage leaves its result in the run folder, so an interrupted demo goes on with ``--resume``.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -144,12 +145,17 @@ class Demo:
             with self.console.stage(f"{split} houses", total=count, unit="houses") as stage:
                 if source is None:
                     generate_houses(
-                        path, count, split=split, seed=config.seed,
-                        config=generator_config(config), num_workers=1,
-                        progress=lambda done: stage.update(completed=done),
-                    )  # fmt: skip
+                        path,
+                        count=count,
+                        split=split,
+                        seed=config.seed,
+                        config=generator_config(config),
+                        num_workers=config.world.threads,
+                        progress=lambda _: stage.update(advance=1),  # noqa: B023
+                    )
                 else:
-                    write_houses(path, [text for _, text in read_houses(source, limit=count)])
+                    documents = [json.loads(text) for _, text in read_houses(source, limit=count)]
+                    stage.update(advance=write_houses(path, documents))
         threads = config.world.threads
         self.train_houses = load_house_file(self.train_file, num_threads=threads)
         self.val_houses = load_house_file(self.val_file, num_threads=threads)
@@ -248,7 +254,9 @@ _NUM_TRACES = 24  # evaluation episodes of which frames are kept to choose the v
 
 def generator_config(config: DemoConfig) -> GeneratorConfig:
     """Small flats of two or three rooms that hold every goal type."""
-    return GeneratorConfig(num_rooms=(2, 3), goal_types=config.goal_types)
+    return GeneratorConfig(
+        num_rooms=(2, 3), goal_types=config.goal_types, num_goal_types=len(config.goal_types)
+    )
 
 
 def find_val_houses(config: DemoConfig) -> Path | None:
