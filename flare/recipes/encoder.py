@@ -46,9 +46,8 @@ class LabelledViews:
     ) -> None:
         self._worlds, self._sampler, self._grid = worlds, sampler, grid
         self._num_goals = len(goal_types)
-        n, camera = worlds.num_envs, worlds.camera
-        self._frames = np.zeros((n, *camera.frame_shape), np.uint8)
-        self._facts = np.zeros(n, worlds.facts_dtype)
+                self._frames = worlds.specs.new_frames()
+        self._facts = worlds.specs.new_facts()
         self._classes = _class_tables(houses, goal_types)
 
     def batch(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -63,8 +62,7 @@ class LabelledViews:
         episodes = self._sampler.sample(envs, np.full(len(envs), index))
         ids32 = envs.astype(np.int32)
         worlds.reset(ids32, episodes.specs, self._frames, self._facts)
-        camera = worlds.camera
-        _, depth, ids = worlds.render(ids32, 0, camera.width, camera.height, depth=True, ids=True)
+        _, depth, ids = worlds.render(ids32, depth=True, ids=True)
         assert depth is not None and ids is not None
         classes = self._classes[episodes.specs["house"][:, None, None], ids]
         one_hot = torch.nn.functional.one_hot(torch.from_numpy(classes), self._num_goals + 1)
