@@ -93,7 +93,7 @@ class House:
 
 FACTS_DTYPE: np.dtype[np.void]
 EPISODE_DTYPE: np.dtype[np.void]
-WORLD_STATE_DTYPE: np.dtype[np.void]
+WORLD_STATE_BYTES: int
 MAX_TARGETS: int
 ACTION_NAMES: tuple[str, ...]
 
@@ -138,11 +138,11 @@ class BatchEnv:
         depth: bool = ...,
         ids: bool = ...,
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None, NDArray[np.uint16] | None]: ...
-    def save_state(self) -> NDArray[np.void]: ...
+    def save_state(self) -> NDArray[np.uint8]: ...  # [N, WORLD_STATE_BYTES]
     def restore(
         self,
         env_ids: NDArray[np.int32],
-        states: NDArray[np.void],
+        states: NDArray[np.uint8],
         frames: NDArray[np.uint8],
         facts: NDArray[np.void],
     ) -> None: ...

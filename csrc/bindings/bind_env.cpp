@@ -22,8 +22,8 @@ using sim::EpisodeSpec;
 using sim::Facts;
 using sim::WorldState;
 
-/// Saved states are opaque bytes to Python.
-py::dtype world_state_dtype() { return py::dtype("V" + std::to_string(sizeof(WorldState))); }
+/// A saved state is a row of bytes to Python: tensors and files take them without knowing more.
+constexpr auto kStateBytes = static_cast<py::ssize_t>(sizeof(WorldState));
 
 env::StepOutputs outputs_of(const BatchEnv& self, py::array& frames, py::array& facts) {
   const auto& c = self.config();
@@ -96,14 +96,12 @@ py::tuple render(BatchEnv& self, const py::array& env_ids, int camera, int width
   return py::make_tuple(rgb, depth_out, ids_out);
 }
 
-py::array save_state(const BatchEnv& self) {
+py::array_t<std::uint8_t> save_state(const BatchEnv& self) {
   const int n = self.config().num_envs;
-  py::array out(world_state_dtype(), std::vector<py::ssize_t>{n});
-  auto* bytes = static_cast<std::uint8_t*>(out.mutable_data());
+  py::array_t<std::uint8_t> out({py::ssize_t{n}, kStateBytes});
   for (int env = 0; env < n; ++env) {
     const WorldState state = self.state(env);
-    std::memcpy(bytes + static_cast<std::size_t>(env) * sizeof(WorldState), &state,
-                sizeof(WorldState));
+    std::memcpy(out.mutable_data(env, 0), &state, sizeof(WorldState));
   }
   return out;
 }
@@ -112,7 +110,7 @@ void restore(BatchEnv& self, const py::array& env_ids, const py::array& states, 
              py::array& facts) {
   const py::ssize_t n = rows_of(env_ids, "env_ids");
   const auto ids = read_vector<std::int32_t>(env_ids, "env_ids", n);
-  check_array(states, "states", world_state_dtype(), {n}, Access::kRead);
+  check_array(states, "states", py::dtype::of<std::uint8_t>(), {n, kStateBytes}, Access::kRead);
   std::vector<WorldState> copies(static_cast<std::size_t>(n));  // bytes need not be aligned
   std::memcpy(copies.data(), states.data(), copies.size() * sizeof(WorldState));
   const auto out = outputs_of(self, frames, facts);
@@ -138,7 +136,7 @@ void bind_env(py::module_& m) {
   PYBIND11_NUMPY_DTYPE(EpisodeSpec, seed, house, x, z, yaw_deg, num_targets, camera_noise, targets);
   m.attr("FACTS_DTYPE") = py::dtype::of<Facts>();
   m.attr("EPISODE_DTYPE") = py::dtype::of<EpisodeSpec>();
-  m.attr("WORLD_STATE_DTYPE") = world_state_dtype();
+  m.attr("WORLD_STATE_BYTES") = kStateBytes;
   m.attr("MAX_TARGETS") = sim::kMaxTargets;
   py::tuple names(sim::kActionNames.size());
   for (std::size_t i = 0; i < sim::kActionNames.size(); ++i) {

@@ -13,7 +13,7 @@ from flare._core import (
     EPISODE_DTYPE,
     FACTS_DTYPE,
     MAX_TARGETS,
-    WORLD_STATE_DTYPE,
+    WORLD_STATE_BYTES,
     AssetLibrary,
     BatchEnv,
     FlareError,
@@ -22,15 +22,15 @@ from flare._core import (
 )
 from flare.assets import library_json
 from flare.errors import UserError
-from flare.specs import NAVIGATION_ACTIONS, ActionSpec
-from flare.worlds.world import WorldSpecs, all_env_ids
+from flare.specs import NAVIGATION_ACTIONS, ActionSpec, CameraSpec
+from flare.worlds.world import all_env_ids
 
 __all__ = [
     "ACTION_NAMES",
     "EPISODE_DTYPE",
     "FACTS_DTYPE",
     "MAX_TARGETS",
-    "WORLD_STATE_DTYPE",
+    "WORLD_STATE_BYTES",
     "AssetLibrary",
     "EmbeddedWorlds",
     "FlareError",
@@ -87,9 +87,7 @@ class EmbeddedWorlds:
         *,
         num_envs: int,
         num_threads: int = 1,
-        width: int = 384,
-        height: int = 224,
-        num_cameras: int = 1,
+        camera: CameraSpec | None = None,
         action_names: tuple[str, ...] = NAVIGATION_ACTIONS,
     ) -> None:
         """Make N worlds without episodes; call ``reset`` for all of them first.
@@ -98,46 +96,48 @@ class EmbeddedWorlds:
             houses: at least one.
             num_envs: N.
             num_threads: threads that step and draw, the calling one included.
-            width: of a frame, px.
-            height: of a frame, px.
-            num_cameras: 1 navigation, 2 also manipulation.
+            camera: size and number of the frames; the original's by default.
             action_names: the policy's actions in the order of its ids.
 
         Raises:
             UserError: an action that does not exist.
-            FlareError: no houses, or a count or size that is not positive.
+            FlareError: no houses, or a count that is not positive.
         """
         actions = ActionSpec(action_names)
+        self._camera = CameraSpec() if camera is None else camera
         self._houses = tuple(houses)
-        self._specs = WorldSpecs(
-            num_envs=num_envs,
-            num_cameras=num_cameras,
-            height=height,
-            width=width,
-            facts_dtype=FACTS_DTYPE,
-            episode_dtype=EPISODE_DTYPE,
-            actions=actions,
-        )
+        self._num_envs = num_envs
+        self._action_names = actions.names
         self._sim_actions = actions.sim_actions()  # [A] int32
         self._policy_actions = actions.policy_actions()  # [20] int64
         self._env: BatchEnv | None = BatchEnv(
             list(houses),
             num_envs=num_envs,
             num_threads=num_threads,
-            width=width,
-            height=height,
-            num_cameras=num_cameras,
+            width=self._camera.width,
+            height=self._camera.height,
+            num_cameras=self._camera.num_cameras,
         )
-
-    @property
-    def specs(self) -> WorldSpecs:
-        """Shapes, types and actions; constant."""
-        return self._specs
 
     @property
     def num_envs(self) -> int:
         """N."""
-        return self._specs.num_envs
+        return self._num_envs
+
+    @property
+    def camera(self) -> CameraSpec:
+        """Size and number of the frames."""
+        return self._camera
+
+    @property
+    def facts_dtype(self) -> np.dtype[np.void]:
+        """``FACTS_DTYPE``."""
+        return FACTS_DTYPE
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """What ``step`` understands; an action's id is the index here."""
+        return self._action_names
 
     @property
     def houses(self) -> tuple[House, ...]:
@@ -190,10 +190,10 @@ class EmbeddedWorlds:
     def render(
         self,
         env_ids: NDArray[np.int32] | None = None,
-        *,
         camera: int = 0,
         width: int | None = None,
         height: int | None = None,
+        *,
         depth: bool = False,
         ids: bool = False,
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None, NDArray[np.uint16] | None]:
@@ -213,24 +213,24 @@ class EmbeddedWorlds:
         return self._open().render(
             all_env_ids(self.num_envs) if env_ids is None else env_ids,
             camera,
-            width or self._specs.width,
-            height or self._specs.height,
+            width or self._camera.width,
+            height or self._camera.height,
             depth=depth,
             ids=ids,
         )
 
-    def save_state(self) -> NDArray[np.void]:
-        """[N] opaque rows of ``WORLD_STATE_DTYPE`` from which ``restore`` continues exactly."""
+    def save_state(self) -> NDArray[np.uint8]:
+        """[N, WORLD_STATE_BYTES] opaque bytes from which ``restore`` continues exactly."""
         return self._open().save_state()
 
     def restore(
         self,
         env_ids: NDArray[np.int32],
-        states: NDArray[np.void],
+        states: NDArray[np.uint8],
         frames: NDArray[np.uint8],
         facts: NDArray[np.void],
     ) -> None:
-        """Put saved rows [n] back into the envs ``env_ids`` [n] and write their rows again.
+        """Put saved rows [n, B] back into the envs ``env_ids`` [n] and write their rows again.
 
         Raises:
             FlareError: a state that does not fit these houses; then no env has changed.

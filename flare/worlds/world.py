@@ -1,55 +1,39 @@
 """The contract between a collector and N worlds, whatever simulates them."""
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flare.specs import ActionSpec
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorldSpecs:
-    """Shapes and types of what worlds write, and the actions they take."""
-
-    num_envs: int  # N
-    num_cameras: int  # C, the navigation camera first
-    height: int  # px
-    width: int  # px
-    facts_dtype: np.dtype[np.void]  # one row of facts, see csrc/sim/facts.hpp
-    episode_dtype: np.dtype[np.void]  # one episode's start
-    actions: ActionSpec  # what step() understands
-
-    @property
-    def frames_shape(self) -> tuple[int, int, int, int, int]:
-        """(N, C, H, W, 3) of the uint8 frames."""
-        return (self.num_envs, self.num_cameras, self.height, self.width, 3)
-
-    def new_frames(self) -> NDArray[np.uint8]:
-        """[N, C, H, W, 3] uint8 zeros, for callers without a rollout buffer."""
-        return np.zeros(self.frames_shape, np.uint8)
-
-    def new_facts(self) -> NDArray[np.void]:
-        """[N] zeros of ``facts_dtype``."""
-        return np.zeros(self.num_envs, self.facts_dtype)
+from flare.specs import CameraSpec
 
 
 class Worlds(Protocol):
     """N worlds stepped together. Frames and facts are written in place into the caller's arrays.
 
-    ``frames`` is [N, C, H, W, 3] uint8 and ``facts`` [N] of ``specs.facts_dtype``, both writable
-    and C-contiguous; they may be rows of a rollout buffer and differ from call to call.
+    ``frames`` is [N, C, H, W, 3] uint8 (``camera.frame_shape`` for each env) and ``facts`` [N] of
+    ``facts_dtype``, both writable and C-contiguous; they may be rows of a rollout buffer and differ
+    from call to call.
     """
-
-    @property
-    def specs(self) -> WorldSpecs:
-        """Shapes, types and actions; constant."""
-        ...
 
     @property
     def num_envs(self) -> int:
         """N."""
+        ...
+
+    @property
+    def camera(self) -> CameraSpec:
+        """Size and number of the frames."""
+        ...
+
+    @property
+    def facts_dtype(self) -> np.dtype[np.void]:
+        """One row of facts; its fields are described in csrc/sim/facts.hpp."""
+        ...
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """What ``step`` understands; an action's id is the index here."""
         ...
 
     def reset(
@@ -69,25 +53,25 @@ class Worlds(Protocol):
     def step(
         self, actions: NDArray[np.integer[Any]], frames: NDArray[np.uint8], facts: NDArray[np.void]
     ) -> None:
-        """Execute one policy action per env, [N] ids of ``specs.actions``; write every row."""
+        """Execute one policy action per env, [N] ids into ``action_names``; write every row."""
         ...
 
     def expert_actions(self) -> NDArray[np.int64]:
         """[N] the action id an expert would take in each env's present state."""
         ...
 
-    def save_state(self) -> NDArray[np.void]:
-        """[N] opaque rows from which ``restore`` continues exactly."""
+    def save_state(self) -> NDArray[np.uint8]:
+        """[N, B] opaque bytes from which ``restore`` continues exactly."""
         ...
 
     def restore(
         self,
         env_ids: NDArray[np.int32],
-        states: NDArray[np.void],
+        states: NDArray[np.uint8],
         frames: NDArray[np.uint8],
         facts: NDArray[np.void],
     ) -> None:
-        """Put saved rows [n] back into the envs ``env_ids`` [n] and write their rows again."""
+        """Put saved rows [n, B] back into the envs ``env_ids`` [n] and write their rows again."""
         ...
 
     def close(self) -> None:
