@@ -12,7 +12,7 @@ from matplotlib.patches import Arc, Polygon
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from flare.houses.bodies import Body
+from flare.houses.bodies import Body, polygon_contains
 
 Pose = tuple[float, float, float]  # x, z in metres, yaw in degrees
 Point = NDArray[np.float64]  # [2] (x, z), m
@@ -219,14 +219,6 @@ def _area(corners: Sequence[tuple[float, float]]) -> float:
     return abs(sum(ax * bz - bx * az for (ax, az), (bx, bz) in pairs)) / 2
 
 
-def _inside(corners: Sequence[tuple[float, float]], x: float, z: float) -> bool:
-    inside = False
-    for (ax, az), (bx, bz) in zip(corners, [*corners[1:], corners[0]], strict=True):
-        if (az > z) != (bz > z) and x < ax + (bx - ax) * (z - az) / (bz - az):
-            inside = not inside
-    return inside
-
-
 def _to_edges(corners: Sequence[tuple[float, float]], x: float, z: float) -> float:
     """Distance to the nearest edge, sideways distances counted less."""
     nearest = math.inf
@@ -247,7 +239,7 @@ def _roomiest_point(
     best, best_score = middle, -math.inf
     for x in np.arange(min(xs) + 0.5, max(xs) - 0.45, 0.25).tolist():
         for z in np.arange(min(zs) + 0.35, max(zs) - 0.3, 0.25).tolist():
-            if not _inside(corners, x, z):
+            if not polygon_contains(corners, x, z):
                 continue
             # Sideways distances count less: a name is wider than it is high.
             gaps = [math.hypot((x - bx) * 0.6, z - bz) - radius for bx, bz, radius in taken]
