@@ -32,7 +32,8 @@ class UserError(Exception):
         self.file = None if file is None else os.fspath(file)
         self.key = key
         place = "".join(f"{part}: " for part in (self.file, key) if part)
-        super().__init__(f"{place}{self.what}. Mend: {self.mend}.")
+        stop = "" if self.mend.endswith(("?", "!")) else "."
+        super().__init__(f"{place}{self.what}. Mend: {self.mend}{stop}")
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip from a worker process; keyword-only arguments do not by themselves."""
