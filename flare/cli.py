@@ -70,7 +70,7 @@ COMMANDS = (
     ),
     Command(
         "eval",
-        "flare.evaluation.evaluate",
+        "flare.evaluation.command",
         "EvaluateConfig",
         "run_evaluate",
         "measure a checkpoint on frozen episodes",
