@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import subprocess
 import sys
@@ -171,12 +170,9 @@ def test_version(capsys):
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
 def test_every_command_has_its_config_function_and_help(command, capsys):
     try:
-        found = importlib.util.find_spec(command.module)
-    except ModuleNotFoundError:
-        found = None
-    if found is None:
-        pytest.skip(f"{command.module} is not there")
-    config_class, function = command.load()
+        config_class, function = command.load()
+    except ModuleNotFoundError as error:
+        pytest.skip(str(error))
     assert callable(function)
     with pytest.raises(SystemExit) as caught:
         cli.main([*command.name.split(), "--help"])
