@@ -29,10 +29,10 @@ class AgentConfig:
                 key="network.num_actions",
                 mend="make the two agree",
             )
-        if self.network.vocabulary_size != len(self.vocabulary()):
+        if self.network.vocab_size != len(self.vocabulary()):
             raise UserError(
-                f"is {self.network.vocabulary_size}, the words make {len(self.vocabulary())}",
-                key="network.vocabulary_size",
+                f"is {self.network.vocab_size}, the words make {len(self.vocabulary())}",
+                key="network.vocab_size",
                 mend="make the two agree",
             )
 

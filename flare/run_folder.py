@@ -1,12 +1,13 @@
 """The folder of one run: where each file stands, and the manifest that says what made them."""
 
+import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -160,6 +161,23 @@ def make_manifest(
         "machine": machine(),
         "inputs": dict(inputs or {}),
     }
+
+
+def file_hashes(paths: Iterable[PathLike]) -> dict[str, str]:
+    """SHA-256 of each file, by path, for a manifest's ``inputs``.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    hashes: dict[str, str] = {}
+    for path in paths:
+        try:
+            hashes[os.fspath(path)] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        except OSError as error:
+            raise UserError(
+                f"cannot read ({error.strerror})", mend="check the path", file=path
+            ) from error
+    return hashes
 
 
 def package_versions() -> dict[str, str]:

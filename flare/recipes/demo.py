@@ -28,7 +28,7 @@ from flare.houses.files import read_houses, write_houses
 from flare.houses.generator import GeneratorConfig, generate_houses
 from flare.imitation.demonstrations import Demonstrations, collect_demonstrations
 from flare.metrics import MetricsLog
-from flare.policy.config import small_preset
+from flare.policy.config import PRESETS
 from flare.policy.policy import Policy
 from flare.ppo.config import PPOConfig, demo_preset
 from flare.recipes.finetune import FinetuneConfig, Finetuner
@@ -41,9 +41,10 @@ from flare.recipes.pretrain import (
 )
 from flare.report import build_report
 from flare.rollout.collector import CollectorConfig
-from flare.run_folder import RunFolder, make_manifest
+from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
 from flare.tasks.instructions import Vocabulary
+from flare.tasks.privileged import NUM_PRIVILEGED
 from flare.tasks.sampler import SamplerConfig
 from flare.worlds.embedded import House
 
@@ -164,9 +165,10 @@ class Demo:
         """The small policy for the demo's goals."""
         config, camera = self.config, self.config.world.camera
         vocabulary = Vocabulary.of_types(config.goal_types)
-        network = small_preset(
-            camera=camera, num_actions=len(config.world.action_names),
-            vocabulary_size=len(vocabulary), max_steps=config.max_steps,
+        network = replace(
+            PRESETS["small"],
+            num_actions=len(config.world.action_names), vocab_size=len(vocabulary),
+            critic="facts", num_facts=NUM_PRIVILEGED,
         )  # fmt: skip
         return AgentConfig(
             network=network, words=vocabulary.words, action_names=config.world.action_names,

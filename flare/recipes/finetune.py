@@ -25,7 +25,7 @@ from flare.policy.policy import Policy
 from flare.ppo.config import PPOConfig
 from flare.ppo.update import Anchor, make_optimizer, ppo_update
 from flare.rollout.collector import Collector, CollectorConfig, FinishedEpisode
-from flare.run_folder import RunFolder, make_manifest
+from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
 from flare.timing import Timer
 from flare.worlds.embedded import House

@@ -74,7 +74,7 @@ class LabelledViews:
 
         Returns:
             frames [N, C, H, W, 3] uint8; presence [N, K, gh, gw] float32, whether any pixel of the
-            cell shows category k; inverse depth [N, gh, gw] float32 1/m, of the cell's mean.
+            cell shows category k; inverse depth [N, gh, gw] float32 1/m, the cell's mean.
         """
         worlds = self._worlds
         envs = np.arange(worlds.num_envs)
@@ -203,7 +203,7 @@ def imitate(
     """Behaviour cloning with the image encoder frozen; one on_epoch call per pass over the data."""
     policy.image_encoder.requires_grad_(False)
     batches = _Batches(policy, demonstrations, vocabulary, seed)
-    trained = policy.actor_parameters()
+    trained = [p for p in policy.actor_parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=1e-3)
     num_steps = config.num_epochs * -(-demonstrations.num_episodes // config.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
