@@ -48,6 +48,9 @@ class Rasterizer {
   void draw(const Scene& scene, const SceneVariation& variation, const Camera& camera,
             const ImageView& image);
 
+  /// With culling off every room and object is drawn, at the same pixels: for tests of visibility.
+  void set_culling(bool enabled);
+
   /// Number of pixels of each listed object in the last image drawn (whether or not `ids` was
   /// asked for). @param objects indices into House::objects  @param counts same length, overwritten
   void count_pixels(std::span<const std::int32_t> objects, std::span<std::int32_t> counts) const;

@@ -1,5 +1,5 @@
 // What is known of object kinds without their meshes: box sizes of AI2-THOR's built-in assets, and
-// per type a default size, shape family and colour. Data lives in flare/assets/*.json.
+// per type a default size, shape family and colour. Data lives in flare/assets/library.json.
 #pragma once
 
 #include <memory>
@@ -27,15 +27,23 @@ class AssetLibrary {
   static std::shared_ptr<const AssetLibrary> from_json(std::string_view json);
 
   [[nodiscard]] const std::vector<Category>& categories() const { return categories_; }
-  /// Index of a type, -1 if unknown. Accepts "Apple" and "ObjaApple".
+  /// Index of a type, -1 if unknown. Accepts "Apple", "ObjaApple" and the listed synonyms
+  /// ("ObjaTrashCan" is a GarbageCan).
   [[nodiscard]] int find_category(std::string_view type) const;
   /// Box size of a built-in asset, nullptr if unknown.
   [[nodiscard]] const Vec3* find_size(const std::string& asset_id) const;
+  /// Index of a built-in asset's type, -1 if the asset is unknown.
+  [[nodiscard]] int find_asset_category(const std::string& asset_id) const;
 
  private:
+  struct Asset {
+    Vec3 size;
+    int category;
+  };
+
   std::vector<Category> categories_;
-  std::unordered_map<std::string, int> category_of_type_;
-  std::unordered_map<std::string, Vec3> size_of_asset_;
+  std::unordered_map<std::string, int> category_of_type_;  // synonyms included
+  std::unordered_map<std::string, Asset> assets_;
 };
 
 }  // namespace flare::sim

@@ -1,0 +1,130 @@
+#include "render/canvas.hpp"
+
+#include <limits>
+
+#include "core/assert.hpp"
+#include "render/simd.hpp"
+
+namespace flare::render {
+namespace {
+
+constexpr std::int32_t kOne = 1 << kSubpixelBits;
+constexpr std::int32_t kHalf = kOne / 2;
+
+/// Index of the first pixel whose centre is not before the position.
+int first_centre(std::int32_t position) {
+  return (position - kHalf + kOne - 1) >> kSubpixelBits;  // arithmetic shift: floor
+}
+
+struct Quotient {
+  std::int64_t floor;
+  std::int64_t rest;  // in [0, divisor)
+};
+
+Quotient divide(std::int64_t value, std::int64_t divisor) {
+  Quotient q{value / divisor, value % divisor};
+  if (q.rest < 0) {
+    --q.floor;
+    q.rest += divisor;
+  }
+  return q;
+}
+
+}  // namespace
+
+void Canvas::resize(int width, int height) {
+  width_ = width;
+  height_ = height;
+  stride_ = (width + kLanes - 1) / kLanes * kLanes;
+  const std::size_t size = row(height);
+  if (depth_.size() < size) {
+    depth_.resize(size);
+    primitive_.resize(size);
+  }
+  if (left_.size() < static_cast<std::size_t>(height)) {
+    left_.resize(static_cast<std::size_t>(height));
+    right_.resize(static_cast<std::size_t>(height));
+  }
+}
+
+void Canvas::clear() {
+  const auto size = static_cast<std::ptrdiff_t>(row(height_));
+  std::fill(depth_.begin(), depth_.begin() + size, 0.0F);
+  std::fill(primitive_.begin(), primitive_.begin() + size, kNothing);
+}
+
+void Canvas::scan_edge(FixedPoint top, FixedPoint bottom, int y0, int y1) {
+  const int begin = std::max(y0, first_centre(top.y));
+  const int end = std::min(y1, first_centre(bottom.y));
+  if (begin >= end) return;
+  // On the row of centre Y the edge is at x = top.x + dx (Y - top.y) / dy; the first pixel centre
+  // not before it is ceil((x - half) / one) = floor((x - half - tiny) / one) + 1.
+  const std::int64_t dx = bottom.x - top.x;
+  const std::int64_t dy = bottom.y - top.y;
+  const std::int64_t centre = static_cast<std::int64_t>(begin) * kOne + kHalf;
+  const std::int64_t divisor = dy * kOne;
+  Quotient at = divide((top.x - kHalf) * dy + dx * (centre - top.y) - 1, divisor);
+  const Quotient step = divide(dx * kOne, divisor);
+  for (int y = begin; y < end; ++y) {
+    const auto x = static_cast<std::int32_t>(at.floor + 1);
+    std::int32_t& left = left_[static_cast<std::size_t>(y)];
+    std::int32_t& right = right_[static_cast<std::size_t>(y)];
+    left = std::min(left, x);
+    right = std::max(right, x);
+    at.floor += step.floor;
+    at.rest += step.rest;
+    if (at.rest >= divisor) {
+      at.rest -= divisor;
+      ++at.floor;
+    }
+  }
+}
+
+void Canvas::fill_span(int y, int x0, int x1, const InverseDepth& depth, std::uint32_t primitive) {
+  float* const depth_row = depth_.data() + row(y);
+  std::uint32_t* const primitive_row = primitive_.data() + row(y);
+  const F32x8 base = splat(depth.c + depth.b * (static_cast<float>(y) + 0.5F));
+  const I32x8 id = splat(static_cast<std::int32_t>(primitive));
+  for (int x = x0 & ~(kLanes - 1); x < x1; x += kLanes) {
+    const I32x8 column = kLaneIndex + x;
+    F32x8 z = base + depth.a * (to_float(column) + 0.5F);
+    z = min(max(z, splat(depth.low)), splat(depth.high));
+    const auto old = load<F32x8>(depth_row + x);
+    const I32x8 hit = (z > old) & (column >= x0) & (column < x1);
+    if (!any(hit)) continue;
+    store(depth_row + x, hit ? z : old);
+    store(primitive_row + x, hit ? id : load<I32x8>(primitive_row + x));
+  }
+}
+
+void Canvas::fill(std::span<const FixedPoint> corners, const PixelRect& scissor,
+                  const InverseDepth& depth, std::uint32_t primitive) {
+  FixedPoint low = corners[0];
+  FixedPoint high = corners[0];
+  for (const FixedPoint p : corners) {
+    low = {std::min(low.x, p.x), std::min(low.y, p.y)};
+    high = {std::max(high.x, p.x), std::max(high.y, p.y)};
+  }
+  const PixelRect box = intersect(scissor, {first_centre(low.x), first_centre(low.y),
+                                            first_centre(high.x), first_centre(high.y)});
+  if (box.empty()) return;
+  for (int y = box.y0; y < box.y1; ++y) {
+    left_[static_cast<std::size_t>(y)] = std::numeric_limits<std::int32_t>::max();
+    right_[static_cast<std::size_t>(y)] = std::numeric_limits<std::int32_t>::min();
+  }
+  // Leftmost and rightmost crossing of each row: two for a convex polygon; if rounding to 1/256
+  // pixel has bent one, it stays in one piece.
+  for (std::size_t i = 0; i < corners.size(); ++i) {
+    const FixedPoint a = corners[i];
+    const FixedPoint b = corners[i + 1 < corners.size() ? i + 1 : 0];
+    if (a.y < b.y) scan_edge(a, b, box.y0, box.y1);
+    if (a.y > b.y) scan_edge(b, a, box.y0, box.y1);
+  }
+  for (int y = box.y0; y < box.y1; ++y) {
+    const int x0 = std::max(box.x0, left_[static_cast<std::size_t>(y)]);
+    const int x1 = std::min(box.x1, right_[static_cast<std::size_t>(y)]);
+    if (x0 < x1) fill_span(y, x0, x1, depth, primitive);
+  }
+}
+
+}  // namespace flare::render

@@ -1,0 +1,123 @@
+#include "render/scene.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "render/portal.hpp"
+#include "render/structure.hpp"
+#include "render/triangulate.hpp"
+
+namespace flare::render {
+namespace {
+
+constexpr float kTouch = 0.03F;  // m, how far a footprint reaches for a room it leans against
+
+/// The object's box seen from above, its corners in order, grown by kTouch.
+std::array<Vec2, 4> footprint(const BoxTransform& box) {
+  // For a tilted box the extents along its turned x and z axes cover all corners.
+  const Vec2 ax = {box.axis_x.x, box.axis_x.z};
+  const float len = length(ax);
+  const Vec2 u = len > 1e-6F ? ax * (1.0F / len) : Vec2{1.0F, 0.0F};
+  const Vec2 w = {-u.z, u.x};
+  const auto reach = [&box](Vec2 d) {
+    const auto along = [d](Vec3 axis) { return std::abs(axis.x * d.x + axis.z * d.z); };
+    return 0.5F * (along(box.axis_x) + along(box.axis_y) + along(box.axis_z)) + kTouch;
+  };
+  const Vec2 c = {box.center.x, box.center.z};
+  const Vec2 du = u * reach(u);
+  const Vec2 dw = w * reach(w);
+  return {c - du - dw, c + du - dw, c + du + dw, c - du + dw};
+}
+
+bool segments_cross(Vec2 a, Vec2 b, Vec2 c, Vec2 d) {
+  const auto side = [](Vec2 o, Vec2 p, Vec2 q) {
+    return (p.x - o.x) * (q.z - o.z) - (p.z - o.z) * (q.x - o.x);
+  };
+  return side(a, b, c) * side(a, b, d) <= 0.0F && side(c, d, a) * side(c, d, b) <= 0.0F;
+}
+
+/// Do two polygons, the first convex, have a point in common?
+bool overlap(const std::array<Vec2, 4>& box, const std::vector<Vec2>& polygon) {
+  if (contains(polygon, box[0]) || contains(box, polygon[0])) return true;
+  for (std::size_t i = 0; i < polygon.size(); ++i) {
+    const Vec2 a = polygon[i];
+    const Vec2 b = polygon[(i + 1) % polygon.size()];
+    for (std::size_t k = 0; k < 4; ++k) {
+      if (segments_cross(a, b, box[k], box[(k + 1) % 4])) return true;
+    }
+  }
+  return false;
+}
+
+void build_rooms(const sim::House& house, Scene::Impl& scene) {
+  scene.rooms.resize(house.rooms.size() + 1);
+  for (std::size_t i = 0; i < house.rooms.size(); ++i) {
+    RoomScene& room = scene.rooms[i];
+    room.polygon = house.rooms[i].polygon;
+    Vec2 sum;
+    for (const Vec2 p : room.polygon) sum = sum + p;
+    const float n = static_cast<float>(std::max<std::size_t>(1, room.polygon.size()));
+    room.center = {sum.x / n, 0.0F, sum.z / n};
+  }
+}
+
+void build_object(const sim::Object& object, std::int32_t index, Scene::Impl& scene) {
+  ObjectScene out;
+  out.center = object.center;
+  out.radius = 0.5F * length(object.size) * 1.01F + 0.001F;
+  for (int level = 0; level < kNumLevels; ++level) {
+    out.levels[static_cast<std::size_t>(level)] = build_shape(object, level);
+  }
+  scene.objects.push_back(std::move(out));
+  const std::array<Vec2, 4> box = footprint(box_transform(object));
+  bool placed = false;
+  for (std::size_t r = 0; r < scene.outside(); ++r) {
+    RoomScene& room = scene.rooms[r];
+    if (room.polygon.size() < 3) continue;
+    if (static_cast<int>(r) != object.room && !overlap(box, room.polygon)) continue;
+    room.objects.push_back(index);
+    placed = true;
+  }
+  if (!placed) scene.rooms[scene.outside()].objects.push_back(index);
+}
+
+}  // namespace
+
+Scene::Scene() : impl_(std::make_unique<Impl>()) {}
+Scene::~Scene() = default;
+
+std::shared_ptr<const Scene> Scene::build(const sim::House& house) {
+  const std::shared_ptr<Scene> scene(new Scene());  // NOLINT(cppcoreguidelines-owning-memory)
+  Impl& impl = *scene->impl_;
+  build_rooms(house, impl);
+  build_structure(house, impl);
+  build_portals(house, impl);
+  for (std::size_t i = 0; i < house.objects.size(); ++i) {
+    build_object(house.objects[i], static_cast<std::int32_t>(i), impl);
+  }
+  return scene;
+}
+
+std::size_t Scene::num_triangles() const {
+  std::size_t n = impl_->shell.num_triangles();
+  for (const RoomScene& room : impl_->rooms) n += room.structure.num_triangles();
+  for (const ObjectScene& object : impl_->objects) n += object.levels.back().num_triangles();
+  return n;
+}
+
+std::size_t Scene::bytes() const {
+  std::size_t n = sizeof(Scene) + sizeof(Impl) + impl_->shell.bytes() +
+                  impl_->surfaces.capacity() * sizeof(Surface) +
+                  impl_->rooms.capacity() * sizeof(RoomScene) +
+                  impl_->objects.capacity() * sizeof(ObjectScene);
+  for (const RoomScene& room : impl_->rooms) {
+    n += room.structure.bytes() + room.polygon.capacity() * sizeof(Vec2) +
+         room.portals.capacity() * sizeof(Portal) + room.objects.capacity() * sizeof(std::int32_t);
+  }
+  for (const ObjectScene& object : impl_->objects) {
+    for (const Mesh& mesh : object.levels) n += mesh.bytes();
+  }
+  return n;
+}
+
+}  // namespace flare::render

@@ -1,0 +1,47 @@
+// Canvas -> the caller's image: colours, depth and ids, once per pixel.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "render/canvas.hpp"
+#include "render/geometry_pass.hpp"
+#include "render/scene.hpp"
+#include "render/simd.hpp"
+
+namespace flare::render {
+
+class Shader {
+ public:
+  /// @param scene, primitives  read until the next begin()
+  /// @param material_seed      SceneVariation::material_seed
+  void begin(const Scene::Impl& scene, const View& view, std::uint64_t material_seed,
+             std::span<const Primitive> primitives);
+
+  void write_rgb(const Canvas& canvas, std::uint8_t* rgb) const;
+  void write_ids(const Canvas& canvas, std::uint16_t* ids) const;
+  static void write_depth(const Canvas& canvas, float* depth);
+
+ private:
+  /// A patterned plane as one image sees it. A pixel at depth d shows the point of the plane at
+  /// u = u0 + d (ua x + ub y + uc), v alike.
+  struct Paint {
+    Pattern pattern = Pattern::kWall;
+    float u0 = 0.0F, ua = 0.0F, ub = 0.0F, uc = 0.0F;
+    float v0 = 0.0F, va = 0.0F, vb = 0.0F, vc = 0.0F;
+    float footprint = 0.0F;  // times depth squared: metres of the plane that a pixel spans
+    float r = 0.0F, g = 0.0F, b = 0.0F;  // [0, 255], light applied
+  };
+
+  [[nodiscard]] static Paint make_paint(const Surface& surface, const View& view,
+                                        std::uint64_t material_seed);
+  [[nodiscard]] static I32x8 paint_lanes(const Paint& paint, int x, int y, F32x8 inverse_depth);
+  [[nodiscard]] I32x8 color_lanes(const Canvas& canvas, int x, int y) const;
+
+  std::span<const Primitive> primitives_;
+  std::vector<Paint> paints_;  // [surfaces] made where made_ holds
+  std::vector<std::uint8_t> made_;
+};
+
+}  // namespace flare::render

@@ -1,0 +1,21 @@
+// Proxy bodies by shape family, at several levels of detail.
+#pragma once
+
+#include <array>
+
+#include "render/mesh.hpp"
+#include "sim/house.hpp"
+
+namespace flare::render {
+
+inline constexpr int kNumLevels = 3;
+/// Segments of round parts at each level, coarsest first.
+inline constexpr std::array<int, kNumLevels> kSegments = {6, 12, 24};
+
+BoxTransform box_transform(const sim::Object& object);
+
+/// The body that fills the object's oriented box. The front of a thing is its own +z.
+/// @param level 0 coarsest
+Mesh build_shape(const sim::Object& object, int level);
+
+}  // namespace flare::render

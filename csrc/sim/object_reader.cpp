@@ -1,0 +1,166 @@
+#include "sim/object_reader.hpp"
+
+#include <algorithm>
+#include <array>
+#include <unordered_set>
+
+#include "sim/json_fields.hpp"
+#include "sim/palette.hpp"
+#include "sim/polygon.hpp"
+
+namespace flare::sim {
+namespace {
+
+constexpr int kDeepestNesting = 16;  // receptacles in receptacles; real houses have 2
+constexpr Vec3 kUnknownSize{0.2F, 0.2F, 0.2F};
+constexpr float kRoomMargin = 0.5F;   // m outside every room that still count as the nearest
+constexpr float kMountedGap = 0.3F;   // m of air below a top-level object: it hangs on a wall
+constexpr float kLeastScale = 0.25F;  // of a type's default height, for an Objaverse asset
+constexpr float kGreatestScale = 4.0F;
+
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+/// "wall_shelf" and "wall shelf" -> "WallShelf"; a name without gaps keeps its inner capitals.
+std::string pascal_case(std::string_view words) {
+  std::string name;
+  bool capital = true;
+  for (const char c : words) {
+    if (c == '_' || c == ' ') {
+      capital = true;
+    } else {
+      name += capital && c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+      capital = false;
+    }
+  }
+  return name;
+}
+
+/// Everything before the first '|', " (" or trailing "-3" / "_3" / "_3_1".
+std::string_view stem(std::string_view name) {
+  name = name.substr(0, name.find('|'));
+  name = name.substr(0, name.find(" ("));
+  while (!name.empty() && name.back() >= '0' && name.back() <= '9') {
+    const auto first_digit = name.find_last_not_of("0123456789");
+    if (first_digit == std::string_view::npos) return {};
+    if (name[first_digit] != '-' && name[first_digit] != '_') break;
+    name = name.substr(0, first_digit);
+  }
+  return name;
+}
+
+/// Looks of a kind that the library lacks: those of its last word ("PicnicTable" -> Table) if that
+/// is known, else a shape and colour made from the name.
+Category unknown_category(const std::string& type, const AssetLibrary& library) {
+  const auto word = type.find_last_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+  if (word != std::string::npos && word > 0) {
+    const int known = library.find_category(std::string_view(type).substr(word));
+    if (known >= 0) return library.categories()[static_cast<std::size_t>(known)];
+  }
+  constexpr std::array kShapes = {Shape::kBox, Shape::kCylinder, Shape::kSphere, Shape::kCone,
+                                  Shape::kBottle};
+  Category category;
+  category.type = type;
+  category.shape = kShapes[hash_text(type) % kShapes.size()];
+  category.color = color_of_type(type);
+  category.size = kUnknownSize;
+  return category;
+}
+
+class ObjectReader {
+ public:
+  ObjectReader(const AssetLibrary& library, House& house) : library_(library), house_(house) {}
+
+  void read(const JsonNode& node, int parent, int depth) {
+    if (depth > kDeepestNesting) {
+      node.fail("children nest deeper than " + std::to_string(kDeepestNesting),
+                "put the objects on fewer levels");
+    }
+    for (std::size_t i = 0; i < node.array_size(); ++i) {
+      const JsonNode entry = node.element(i);
+      const int index = static_cast<int>(house_.objects.size());
+      house_.objects.push_back(read_one(entry, parent));
+      if (const auto children = entry.find("children")) read(*children, index, depth + 1);
+    }
+  }
+
+ private:
+  Object read_one(const JsonNode& node, int parent) {
+    Object object;
+    const JsonNode id = node.field("id");
+    object.id = id.string();
+    if (!ids_.insert(object.id).second) {
+      id.fail("'" + object.id + "' occurs twice", "give every object its own id");
+    }
+    object.asset_id = node.field("assetId").string();
+    object.parent = parent;
+    object.center = read_position(node.field("position"));
+    if (const auto rotation = node.find("rotation")) object.rotation_deg = read_rotation(*rotation);
+    if (const auto kinematic = node.find("kinematic")) object.kinematic = kinematic->boolean();
+    set_kind(node, object);
+    object.room = find_room(house_.rooms, {object.center.x, object.center.z}, kRoomMargin);
+    return object;
+  }
+
+  void set_kind(const JsonNode& node, Object& object) const {
+    object.category = library_.find_asset_category(object.asset_id);
+    if (object.category < 0) {
+      object.type = type_from_names(object.id, object.asset_id);
+      if (const auto type = node.find("objectType"); type && type->string() != "Undefined") {
+        object.type = type_from_names(type->string(), type->string());
+      }
+      object.category = library_.find_category(object.type);
+    }
+    const Category category = object.category >= 0
+                                  ? library_.categories()[static_cast<std::size_t>(object.category)]
+                                  : unknown_category(object.type, library_);
+    if (object.category >= 0) object.type = category.type;
+    object.shape = category.shape;
+    object.color = vary_color(category.color, object.asset_id);
+    object.pickupable = category.pickupable;
+    const Vec3* size = library_.find_size(object.asset_id);
+    object.size = size != nullptr ? *size : size_from_height(category, object);
+    const bool hangs = object.center.y - 0.5F * object.size.y > kMountedGap;
+    object.on_wall = object.parent < 0 && hangs && (category.on_wall || object.kinematic);
+  }
+
+  /// An Objaverse mesh was scaled to its own size, which the house does not tell; what it rests on
+  /// does: the centre of a thing on the floor is half its height up. Otherwise the type's default.
+  [[nodiscard]] Vec3 size_from_height(const Category& category, const Object& object) const {
+    float base = 0.0F;
+    if (object.parent >= 0) {
+      const Object& below = house_.objects[static_cast<std::size_t>(object.parent)];
+      base = below.center.y + 0.5F * below.size.y;
+    } else if (category.on_wall) {
+      return category.size;
+    }
+    const float height = 2.0F * (object.center.y - base);
+    const float scale = category.size.y > 0.0F ? height / category.size.y : 1.0F;
+    if (scale < kLeastScale || scale > kGreatestScale) return category.size;
+    return category.size * scale;
+  }
+
+  const AssetLibrary& library_;
+  House& house_;
+  std::unordered_set<std::string> ids_;
+};
+
+}  // namespace
+
+std::string type_from_names(std::string_view object_id, std::string_view asset_id) {
+  constexpr std::string_view kObjaverse = "Obja";
+  std::string_view name = stem(object_id);
+  // ProcTHOR's own ids are "2|0" (room 2, object 0) and "small|2|4": the asset tells more.
+  if (name.empty() || !(is_letter(name.front()) || name.find(' ') != std::string_view::npos) ||
+      name == "small" || name == "surface" || name == "room") {
+    name = stem(asset_id);
+  }
+  if (name.substr(0, kObjaverse.size()) == kObjaverse) name.remove_prefix(kObjaverse.size());
+  const std::string type = pascal_case(name);
+  return type.empty() ? "Unknown" : type;
+}
+
+void read_objects(const JsonNode& node, const AssetLibrary& library, House& house) {
+  ObjectReader(library, house).read(node, -1, 0);
+}
+
+}  // namespace flare::sim

@@ -1,0 +1,58 @@
+"""What a checkpoint's weights belong to: network, words, actions and cameras in one config."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flare.checkpoint import Checkpoint, load_checkpoint
+from flare.config import from_dict
+from flare.errors import UserError
+from flare.policy.config import PolicyConfig
+from flare.policy.policy import Policy
+from flare.specs import NAVIGATION_ACTIONS, CameraSpec
+from flare.tasks.instructions import Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgentConfig:
+    """Everything that must agree between training, evaluation and use of a policy."""
+
+    network: PolicyConfig
+    words: tuple[str, ...]  # the vocabulary; ids follow its order
+    action_names: tuple[str, ...] = NAVIGATION_ACTIONS
+    camera: CameraSpec = field(default_factory=CameraSpec)
+    max_steps: int = 500  # of an episode: the memory's length and the critic's clock
+
+    def __post_init__(self) -> None:
+        if self.network.num_actions != len(self.action_names):
+            raise UserError(
+                f"is {self.network.num_actions}, but {len(self.action_names)} actions are named",
+                key="network.num_actions",
+                mend="make the two agree",
+            )
+        if self.network.vocab_size != len(self.vocabulary()):
+            raise UserError(
+                f"is {self.network.vocab_size}, the words make {len(self.vocabulary())}",
+                key="network.vocab_size",
+                mend="make the two agree",
+            )
+
+    def vocabulary(self) -> Vocabulary:
+        """Words to ids."""
+        return Vocabulary(self.words)
+
+    def build(self) -> Policy:
+        """A policy with fresh weights, drawn from torch's global generator."""
+        return Policy(self.network)
+
+
+def load_agent(path: Path, *, which: str = "latest") -> tuple[AgentConfig, Policy, Checkpoint]:
+    """The policy of a run's or checkpoint's folder, ready to act, and the checkpoint itself.
+
+    Raises:
+        UserError: no checkpoint there, a damaged one, or one of another kind.
+    """
+    checkpoint = load_checkpoint(path, which=which, with_trainer=False)
+    agent = from_dict(checkpoint.policy, AgentConfig, file=path)
+    policy = agent.build()
+    policy.load_state_dict(checkpoint.model)
+    return agent, policy, checkpoint

@@ -1,0 +1,260 @@
+"""The command line: finds the command, parses its flags into its configuration, runs it."""
+
+import difflib
+import importlib
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flare import __version__
+from flare.errors import UserError, user_error_types
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand: the function that runs it and the dataclass of its flags, both by name.
+
+    Names, not objects: only the chosen command's module is imported, so help stays instant.
+    """
+
+    name: str  # as typed, "houses show"
+    module: str
+    config: str  # frozen dataclass in the module
+    function: str  # takes the config; returns None or an exit code
+    help: str
+    is_resumable: bool = False
+
+    def load(self) -> tuple[type[Any], Callable[[Any], int | None]]:
+        """Import the command's module; its configuration class and its function."""
+        module = importlib.import_module(self.module)
+        return getattr(module, self.config), getattr(module, self.function)
+
+
+COMMANDS = (
+    Command(
+        "demo",
+        "flare.recipes.demo",
+        "DemoConfig",
+        "run_demo",
+        "the whole loop: houses, demonstrations, imitation, PPO, evaluation, report",
+        is_resumable=True,
+    ),
+    Command(
+        "collect",
+        "flare.recipes.collect",
+        "CollectConfig",
+        "run_collect",
+        "write expert demonstrations",
+    ),
+    Command(
+        "pretrain",
+        "flare.recipes.pretrain",
+        "PretrainConfig",
+        "run_pretrain",
+        "train a policy by imitation of demonstrations",
+        is_resumable=True,
+    ),
+    Command(
+        "finetune",
+        "flare.recipes.finetune",
+        "FinetuneConfig",
+        "run_finetune",
+        "fine-tune a policy with PPO",
+        is_resumable=True,
+    ),
+    Command(
+        "eval",
+        "flare.evaluation.command",
+        "EvaluateConfig",
+        "run_evaluate",
+        "measure a checkpoint on frozen episodes",
+    ),
+    Command(
+        "report", "flare.report", "ReportConfig", "run_report", "write a run's report.html anew"
+    ),
+    Command(
+        "houses generate",
+        "flare.houses.commands",
+        "GenerateConfig",
+        "run_generate",
+        "write generated houses, split into train, val and test",
+    ),
+    Command(
+        "houses show",
+        "flare.houses.commands",
+        "ShowConfig",
+        "run_show",
+        "draw the plan of a house as PNG",
+    ),
+    Command(
+        "houses check",
+        "flare.houses.commands",
+        "CheckConfig",
+        "run_check",
+        "list what would not load of a house file",
+    ),
+    Command(
+        "doctor",
+        "flare.doctor",
+        "DoctorConfig",
+        "run_doctor",
+        "check this machine and installation",
+    ),
+)
+
+# First words that stand for several commands, such as "houses".
+GROUPS = frozenset(command.name.split()[0] for command in COMMANDS if " " in command.name)
+
+WIDTH = max(len(command.name) for command in COMMANDS)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code.
+
+    0 done; 1 the command found a problem; 2 bad input, told in one line; 130 interrupted.
+    ``--debug`` anywhere shows tracebacks instead.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [each for each in arguments if each != "--debug"]
+    command: Command | None = None
+    try:
+        if not arguments or arguments[0] in ("-h", "--help"):
+            print(help_text())
+            return 0
+        if arguments[0] == "--version":
+            print(f"flare {__version__}")
+            return 0
+        if arguments[0] == "config":
+            return _print_config(arguments[1:])
+        if arguments[0] in GROUPS and arguments[1:2] in ([], ["-h"], ["--help"]):
+            print("\n".join(_rows(arguments[0])))
+            return 0
+        command, rest = find_command(arguments)
+        config_class, function = command.load()
+        return function(parse(command, config_class, rest)) or 0
+    except KeyboardInterrupt as error:
+        print(f"\ninterrupted{_resume_hint(command, error)}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if not isinstance(error, user_error_types()):
+            raise
+        if debug:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+
+
+def find_command(arguments: Sequence[str]) -> tuple[Command, list[str]]:
+    """The command that ``arguments`` begin with, and the rest.
+
+    Raises:
+        UserError: there is no such command.
+    """
+    for command in COMMANDS:
+        words = command.name.split()
+        if list(arguments[: len(words)]) == words:
+            return command, list(arguments[len(words) :])
+    if arguments[0] in GROUPS:
+        valid = [each.name for each in COMMANDS if each.name.startswith(f"{arguments[0]} ")]
+        typed = " ".join(arguments[:2])
+    else:
+        valid = [*(command.name for command in COMMANDS), "config"]
+        typed = arguments[0]
+    near = difflib.get_close_matches(typed, valid, n=1)
+    raise UserError(
+        f"no command {typed!r}",
+        mend=f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(valid)}",
+    )
+
+
+def parse(command: Command, config_class: type[Any], arguments: Sequence[str]) -> Any:  # noqa: ANN401
+    """Flags to the command's configuration; ``--config FILE`` gives the defaults.
+
+    Flags that do not exist and values that do not parse end the process with tyro's message and
+    code 2.
+    """
+    import tyro  # a quarter of a second that help and version do without
+
+    file, flags = _take_config_file(arguments)
+    default = tyro.MISSING_NONPROP
+    if file is not None:
+        from flare.config import load_config
+
+        default = load_config(file, config_class)
+    return tyro.cli(
+        config_class,
+        prog=f"flare {command.name}",
+        description=f"{command.help[0].upper()}{command.help[1:]}.",
+        args=flags,
+        default=default,
+    )
+
+
+def help_text() -> str:
+    """What ``flare --help`` prints."""
+    return "\n".join(
+        [
+            "Fine-tune imitation-trained robot policies with PPO in house simulators.",
+            "",
+            "usage: flare COMMAND [flags]      flare COMMAND --help lists the flags",
+            "",
+            *_rows(),
+            f"  {'config':<{WIDTH}}  print the resolved configuration of a command as JSON",
+            "",
+            "every command: --config FILE  defaults from a file that `flare config` or a run wrote",
+            "               --debug        show the traceback of an error",
+            "flare --version",
+        ]
+    )
+
+
+def _rows(group: str = "") -> list[str]:
+    return [
+        f"  {command.name:<{WIDTH}}  {command.help}"
+        for command in COMMANDS
+        if command.name.startswith(group)
+    ]
+
+
+def _print_config(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: flare config COMMAND [flags]      prints JSON that --config accepts back")
+        return 0
+    from flare.config import to_dict
+
+    command, rest = find_command(arguments)
+    config_class, _ = command.load()
+    print(json.dumps(to_dict(parse(command, config_class, rest)), indent=2))
+    return 0
+
+
+def _take_config_file(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    file: str | None = None
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--config":
+            file = next(words, None)
+            if file is None:
+                raise UserError("no file given", mend="write --config FILE", key="--config")
+        elif word.startswith("--config="):
+            file = word.partition("=")[2]
+        else:
+            rest.append(word)
+    return file, rest
+
+
+def _resume_hint(command: Command | None, error: KeyboardInterrupt) -> str:
+    """A recipe may raise KeyboardInterrupt with its own hint; else say how in general."""
+    if error.args:
+        return f"; {error.args[0]}"
+    if command is not None and command.is_resumable:
+        return f"; go on with: flare {command.name} --resume runs/<name>"
+    return ""

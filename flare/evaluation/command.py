@@ -1,0 +1,76 @@
+"""``flare eval``: a checkpoint on frozen episodes, with intervals."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
+from flare.worlds.embedded import House
+
+from flare.agent import load_agent
+from flare.assembly import TaskConfig, WorldConfig, load_house_file, make_sampler, make_worlds
+from flare.console import Console
+from flare.errors import UserError
+from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
+from flare.run_folder import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateConfig:
+    """Configuration of ``flare eval``."""
+
+    checkpoint: Path  # run or checkpoint folder
+    houses: Path  # house file to evaluate in
+    which: str = "latest"  # "latest" or "best" checkpoint of a run
+    episodes: Path | None = None  # frozen episode file; drawn and written beside the results if new
+    num_episodes: int = 200  # when the episodes are drawn
+    name: str = "eval"  # of the results: <out>/eval/<name>.jsonl
+    out: Path | None = None  # folder for results; default: the checkpoint's run
+    seed: int = 0
+    greedy: bool = False  # the mode of the policy instead of samples
+    world: WorldConfig = field(default_factory=WorldConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)
+
+    def __post_init__(self) -> None:
+        if self.num_episodes < 1:
+            raise UserError(f"is {self.num_episodes}", key="num_episodes", mend="use at least 1")
+
+
+def run_evaluate(config: EvaluateConfig) -> int:
+    """``flare eval``."""
+    agent, policy, _ = load_agent(config.checkpoint, which=config.which)
+    world = replace(config.world, camera=agent.camera, action_names=agent.action_names)
+    sampler = replace(config.task.sampler, camera_noise=False)
+    task = replace(config.task, max_steps=agent.max_steps, sampler=sampler)
+    config = replace(config, world=world, task=task)
+    houses = load_house_file(config.houses, num_threads=world.threads)
+    run = RunFolder(config.out or config.checkpoint)
+    (run.path / "eval").mkdir(parents=True, exist_ok=True)
+    with Console("eval") as console:
+        frozen = _episodes(config, houses, run, console)
+        total = len(frozen.expert_lengths)
+        with console.stage("evaluate", total=total, unit="episodes") as stage:
+            result = evaluate_policy(
+                policy, make_worlds(houses, world), task.task(), frozen, agent.vocabulary(),
+                stage=config.name, split="val", seed=config.seed, greedy=config.greedy,
+                house_facts=[(house.source, house.num_rooms) for house in houses],
+                on_episode=lambda _: stage.update(advance=1),
+            )  # fmt: skip
+        summary = write_evaluation(run, config.name, result, agent.action_names)
+        console.message(summary)
+    return 0
+
+
+def _episodes(
+    config: EvaluateConfig, houses: list[House], run: RunFolder, console: Console
+) -> FrozenEpisodes:
+    path = config.episodes or run.path / "eval" / f"{config.name}.episodes.jsonl"
+    task = config.task.task()
+    if not path.exists():
+        with console.stage("evaluation episodes", total=config.num_episodes) as stage:
+            frozen = freeze_episodes(
+                make_worlds(houses, config.world), task,
+                make_sampler(houses, config.task, config.seed), config.num_episodes,
+                on_episode=lambda _: stage.update(advance=1),
+            )  # fmt: skip
+        save_frozen(path, frozen, config.houses, houses, task)
+    return load_frozen(path, houses)

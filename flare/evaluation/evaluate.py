@@ -1,0 +1,171 @@
+"""Evaluates a checkpoint on a frozen list of episodes and writes one JSON line an episode."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flare.policy.policy import Policy
+from flare.worlds.world import Worlds
+from numpy.typing import NDArray
+
+from flare.atomic import write_text
+from flare.evaluation.actor import PolicyActor
+from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
+from flare.tasks.instructions import Vocabulary
+from flare.tasks.sampler import Episodes, EpisodeSampler
+from flare.tasks.task import Task
+
+Progress = Callable[[PlayedEpisode], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrozenEpisodes:
+    """Evaluation episodes that never change again, with the expert's length of each."""
+
+    episodes: Episodes
+    expert_lengths: list[int]  # actions of the shortest-path expert; -1 where it failed
+
+
+def freeze_episodes(
+    worlds: Worlds,
+    task: Task,
+    sampler: EpisodeSampler,
+    count: int,
+    *,
+    on_episode: Progress | None = None,
+) -> FrozenEpisodes:
+    """Draw evaluation episodes evenly over houses and let the expert walk each once."""
+    episodes = sampler.sample(np.zeros(count, np.int64), np.arange(count))
+    played = play_episodes(
+        worlds, task, episodes, ExpertActor(worlds), num_actions=len(worlds.action_names),
+        on_episode=on_episode,
+    )  # fmt: skip
+    lengths = [record.length if record.success else -1 for record in played]
+    return FrozenEpisodes(episodes=episodes, expert_lengths=lengths)
+
+
+@dataclass(slots=True)
+class VideoTrace:
+    """What one episode looked like, for the report's videos."""
+
+    frames: list[NDArray[np.uint8]]  # [C, H, W, 3] each
+    actions: list[int]
+    values: list[float]
+    action_probs: list[NDArray[np.float32]]
+
+
+class _Tracer:
+    """Keeps frames, values and probabilities of the first few episodes of the list."""
+
+    def __init__(self, actor: PolicyActor, count: int) -> None:
+        self._actor, self._count = actor, count
+        self.traces: dict[int, VideoTrace] = {}
+
+    def on_step(self, view: StepView, actions: NDArray[np.int64]) -> None:
+        wanted = (view.episode >= 0) & (view.episode < self._count)
+        for world in np.flatnonzero(wanted):
+            trace = self.traces.setdefault(int(view.episode[world]), VideoTrace([], [], [], []))
+            trace.frames.append(view.frames[world].copy())
+            trace.actions.append(int(actions[world]))
+            trace.values.append(float(self._actor.values[world]))
+            trace.action_probs.append(self._actor.probabilities[world].copy())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """Records of every episode, in list order, and the traces of the first ones."""
+
+    records: list[dict[str, Any]]
+    traces: dict[int, VideoTrace]
+
+    @property
+    def success_rate(self) -> float:
+        """Share of successful episodes."""
+        return float(np.mean([record["success"] for record in self.records]))
+
+
+def evaluate_policy(
+    policy: Policy,
+    worlds: Worlds,
+    task: Task,
+    frozen: FrozenEpisodes,
+    vocabulary: Vocabulary,
+    *,
+    stage: str,
+    split: str,
+    house_facts: list[tuple[str, int]],
+    seed: int,
+    greedy: bool = False,
+    num_traces: int = 0,
+    on_episode: Progress | None = None,
+) -> Evaluation:
+    """Play every frozen episode once with the policy.
+
+    Args:
+        policy: in any mode; it is put in eval mode.
+        worlds: over the houses that the episodes index.
+        task: judges success.
+        frozen: the episodes.
+        vocabulary: of the policy.
+        stage: goes into the records, e.g. "before".
+        split: goes into the records, e.g. "val".
+        house_facts: source and number of rooms of each house.
+        seed: keys the sampling of actions.
+        greedy: take the mode instead of sampling.
+        num_traces: of how many episodes, from the first on, frames are kept for videos.
+        on_episode: progress hook.
+    """
+    policy.eval()
+    episodes = frozen.episodes
+    actor = PolicyActor(
+        policy, vocabulary, episodes.instructions, num_envs=worlds.num_envs,
+        max_steps=task.max_steps, seed=seed, greedy=greedy,
+    )  # fmt: skip
+    tracer = _Tracer(actor, num_traces)
+    played = play_episodes(
+        worlds, task, episodes, actor, num_actions=policy.num_actions,
+        on_step=tracer.on_step if num_traces else None, on_episode=on_episode,
+    )  # fmt: skip
+    common = {"split": split, "stage": stage}
+    records = [
+        common | _record(episode, frozen, house_facts[int(episodes.specs["house"][i])])
+        for i, episode in enumerate(played)
+    ]
+    return Evaluation(records=records, traces=tracer.traces)
+
+
+def _record(
+    played: PlayedEpisode, frozen: FrozenEpisodes, house: tuple[str, int]
+) -> dict[str, Any]:
+    """One line of the evaluation file."""
+    episodes, i = frozen.episodes, played.episode
+    spec = episodes.specs[i]
+    return {
+        "episode": i,
+        "house": int(spec["house"]),
+        "house_source": house[0],
+        "room_count": house[1],
+        "target_type": episodes.target_types[i],
+        "targets": [int(t) for t in spec["targets"][: spec["num_targets"]]],
+        "instruction": episodes.instructions[i],
+        "success": played.success,
+        "end": played.end,
+        "length": played.length,
+        "expert_length": frozen.expert_lengths[i],
+        "shortest_path": round(float(episodes.shortest_paths[i]), 4),
+        "travelled": round(played.travelled, 4),
+        "return": played.reward_sum,
+        "collisions": played.collisions,
+        "first_seen": played.first_seen,
+        "start": [round(float(spec[name]), 4) for name in ("x", "z", "yaw_deg")],
+        "trajectory": [[round(float(v), 3) for v in pose] for pose in played.trajectory],
+        "actions": [int(action) for action in played.actions],
+    }
+
+
+def write_records(path: Path, records: list[dict[str, Any]]) -> None:
+    """One JSON object a line, whole or not at all."""
+    write_text(path, "".join(json.dumps(record) + "\n" for record in records))

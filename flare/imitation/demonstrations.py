@@ -1,0 +1,186 @@
+"""Demonstrations: expert episodes in memory and on disk."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from flare.worlds.world import Worlds
+from numpy.typing import NDArray
+
+from flare.atomic import atomic_path
+from flare.errors import UserError
+from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
+from flare.tasks.sampler import EpisodeSampler
+from flare.tasks.task import Task
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demonstrations:
+    """E expert episodes of M steps in all, packed one after the other."""
+
+    frames: NDArray[np.uint8]  # [M, C, H, W, 3]
+    actions: NDArray[np.int64]  # [M] policy action ids
+    offsets: NDArray[np.int64]  # [E + 1] episode e holds steps offsets[e] to offsets[e + 1]
+    instructions: list[str]  # [E]
+    action_names: tuple[str, ...]  # what the action ids mean
+
+    @property
+    def num_episodes(self) -> int:
+        """E."""
+        return len(self.instructions)
+
+    def save(self, path: Path) -> None:
+        """Write one HDF5 file, whole or not at all."""
+        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+            file.attrs["format"] = _FORMAT
+            file.attrs["action_names"] = list(self.action_names)
+            file.create_dataset("frames", data=self.frames, chunks=(1, *self.frames.shape[1:]),
+                                compression="lzf")  # fmt: skip
+            file.create_dataset("actions", data=self.actions)
+            file.create_dataset("offsets", data=self.offsets)
+            file.create_dataset("instructions", data=[s.encode() for s in self.instructions])
+
+    @classmethod
+    def load(cls, path: Path) -> "Demonstrations":
+        """Read what save() wrote; UserError for anything else."""
+        try:
+            with h5py.File(path) as file:
+                if file.attrs.get("format") != _FORMAT:
+                    raise UserError(
+                        f"has format {file.attrs.get('format')!r}, this version reads {_FORMAT}",
+                        file=str(path), mend="collect the demonstrations again: flare collect",
+                    )  # fmt: skip
+                return cls(
+                    frames=file["frames"][:],
+                    actions=file["actions"][:],
+                    offsets=file["offsets"][:],
+                    instructions=[s.decode() for s in file["instructions"][:]],
+                    action_names=tuple(str(name) for name in file.attrs["action_names"]),
+                )
+        except (OSError, KeyError) as error:
+            raise UserError(
+                f"is no demonstration file ({error})",
+                file=str(path), mend="write one with flare collect",
+            ) from error  # fmt: skip
+
+
+class DemonstrationWriter:
+    """Gathers steps of N worlds as they come and gives back whole episodes in list order."""
+
+    def __init__(self) -> None:
+        self._frames: dict[int, list[NDArray[np.uint8]]] = {}
+        self._kept: dict[int, NDArray[np.int64]] = {}
+        self._instructions: dict[int, str] = {}
+
+    def on_step(self, view: StepView, actions: NDArray[np.int64]) -> None:
+        """Keep the frames of the observation that each action answered."""
+        for world in np.flatnonzero(view.episode >= 0):
+            rows = self._frames.setdefault(int(view.episode[world]), [])
+            rows.append(view.frames[world].copy())
+
+    def finish(self, record: PlayedEpisode, instruction: str) -> bool:
+        """Keep a successful episode, drop a failed one; True when kept."""
+        if not record.success:
+            del self._frames[record.episode]
+            return False
+        self._kept[record.episode] = record.actions
+        self._instructions[record.episode] = instruction
+        return True
+
+    def demonstrations(self, action_names: tuple[str, ...]) -> Demonstrations:
+        """All kept episodes."""
+        order = sorted(self._kept)
+        lengths = [len(self._kept[e]) for e in order]
+        return Demonstrations(
+            frames=np.concatenate([np.stack(self._frames[e]) for e in order]),
+            actions=np.concatenate([self._kept[e] for e in order]),
+            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            instructions=[self._instructions[e] for e in order],
+            action_names=action_names,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CollectionResult:
+    """Demonstrations and what it took to get them."""
+
+    demonstrations: Demonstrations
+    num_played: int
+    failures: list[PlayedEpisode]
+
+
+def collect_demonstrations(
+    worlds: Worlds,
+    task: Task,
+    sampler: EpisodeSampler,
+    num_episodes: int,
+    *,
+    on_episode: Callable[[PlayedEpisode], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> CollectionResult:
+    """Play the expert in num_episodes sampled episodes and keep those it masters.
+
+    Args:
+        worlds: N worlds over the sampler's houses.
+        task: judges success.
+        sampler: draws episode i with the key (seed, env 0, episode i).
+        num_episodes: episodes to play.
+        on_episode: progress hook.
+        should_stop: True ends the collection early with what is there.
+
+    Raises:
+        UserError: no episode succeeded.
+    """
+    episodes = sampler.sample(np.zeros(num_episodes, np.int64), np.arange(num_episodes))
+    writer = DemonstrationWriter()
+    failures: list[PlayedEpisode] = []
+
+    def finish(record: PlayedEpisode) -> None:
+        if not writer.finish(record, episodes.instructions[record.episode]):
+            failures.append(record)
+        if on_episode is not None:
+            on_episode(record)
+
+    played = play_episodes(
+        worlds, task, episodes, ExpertActor(worlds), num_actions=len(worlds.action_names),
+        on_step=writer.on_step, on_episode=finish, should_stop=should_stop,
+    )  # fmt: skip
+    if len(failures) == len(played):
+        raise UserError(
+            f"the expert succeeded in none of {len(played)} episodes",
+            key="num_episodes",
+            mend="check the houses with `flare houses check` and task.max_steps",
+        )
+    return CollectionResult(
+        demonstrations=writer.demonstrations(worlds.action_names),
+        num_played=len(played),
+        failures=failures,
+    )
+
+
+def padded_batch(
+    demonstrations: Demonstrations, chosen: NDArray[np.int64], values: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Steps of the chosen episodes side by side.
+
+    Args:
+        demonstrations: whose offsets to use.
+        chosen: [B] episode indices.
+        values: [M, ...] one row per step.
+
+    Returns:
+        [T, B, ...] padded with zeros to the longest, and the mask of real steps [T, B].
+    """
+    starts = demonstrations.offsets[chosen]
+    lengths = demonstrations.offsets[chosen + 1] - starts
+    step = np.arange(lengths.max())[:, None]
+    valid = step < lengths
+    rows = np.where(valid, starts + step, starts)
+    out = values[rows]
+    out[~valid] = 0
+    return out, valid

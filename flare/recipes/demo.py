@@ -1,0 +1,343 @@
+"""``flare demo``: the whole loop on the embedded simulator, from houses to a report.
+
+Houses, expert demonstrations, image encoder, imitation, evaluation, PPO, evaluation, report. Every
+stage leaves its result in the run folder, so an interrupted demo goes on with ``--resume``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from flare.agent import AgentConfig, load_agent
+from flare.assembly import (
+    TaskConfig,
+    WorldConfig,
+    load_house_file,
+    make_sampler,
+    make_worlds,
+)
+from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from flare.config import load_config, to_dict
+from flare.console import Console
+from flare.errors import UserError
+from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
+from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
+from flare.houses.files import read_houses, write_houses
+from flare.houses.generator import GeneratorConfig, generate_houses
+from flare.imitation.demonstrations import Demonstrations, collect_demonstrations
+from flare.metrics import MetricsLog
+from flare.policy.config import PRESETS
+from flare.policy.policy import Policy
+from flare.ppo.config import PPOConfig, demo_preset
+from flare.recipes.finetune import FinetuneConfig, Finetuner
+from flare.recipes.pretrain import (
+    EncoderConfig,
+    ImitationConfig,
+    LabelledViews,
+    imitate,
+    pretrain_encoder,
+)
+from flare.report import build_report
+from flare.rollout.collector import CollectorConfig
+from flare.run_folder import RunFolder, file_hashes, make_manifest
+from flare.signals import StopFlag
+from flare.tasks.instructions import Vocabulary
+from flare.tasks.privileged import NUM_PRIVILEGED
+from flare.tasks.sampler import SamplerConfig
+from flare.worlds.embedded import House
+
+# Kinds of goal that differ in shape, size and colour enough to be told apart in small frames.
+GOAL_TYPES = ("Bed", "HousePlant", "Sofa", "Television", "Toilet")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoConfig:
+    """Configuration of ``flare demo``. The defaults take a laptop minutes; --quick takes seconds."""
+
+    quick: bool = False  # run every stage, briefly; learns little
+    houses: Path | None = None  # real houses to train in; generated ones without it
+    val_houses: Path | None = None  # houses to evaluate in; default: see find_val_houses
+    runs: Path = Path("runs")  # folder of runs
+    name: str | None = None  # of the run; None: the time
+    seed: int = 0
+    resume: Path | None = None  # run folder to go on with
+    num_threads: int = 0  # of PyTorch; 0: one per core
+    num_train_houses: int = 300
+    num_val_houses: int = 60
+    num_demonstrations: int = 700  # expert episodes
+    num_eval_episodes: int = 200
+    goal_types: tuple[str, ...] = GOAL_TYPES
+    max_steps: int = 100
+    num_envs: int = 64
+    finetune_steps: int = 1_200_000
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    imitation: ImitationConfig = field(default_factory=ImitationConfig)
+    ppo: PPOConfig = field(default_factory=demo_preset)
+    collector: CollectorConfig = field(default_factory=CollectorConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("num_train_houses", "num_val_houses", "num_demonstrations",
+                     "num_eval_episodes", "num_envs", "finetune_steps"):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise UserError(f"is {getattr(self, name)}", key=name, mend="use at least 1")
+
+    def resolved(self) -> "DemoConfig":
+        """The config with --quick spelled out."""
+        if not self.quick:
+            return self
+        return replace(
+            self, num_train_houses=24, num_val_houses=8, num_demonstrations=60,
+            num_eval_episodes=20, num_envs=16, finetune_steps=8192,
+            encoder=replace(self.encoder, num_views=2048),
+            imitation=replace(self.imitation, num_epochs=2),
+        )  # fmt: skip
+
+    @property
+    def task(self) -> TaskConfig:
+        """ObjectNav with the demo's goals and step limit."""
+        return TaskConfig(
+            max_steps=self.max_steps,
+            sampler=SamplerConfig(target_types=self.goal_types, min_distance=1.0),
+        )
+
+    @property
+    def world(self) -> WorldConfig:
+        """Worlds of every stage."""
+        return WorldConfig(num_envs=self.num_envs)
+
+
+class Demo:
+    """The stages over one run folder; each looks first whether its result is there already."""
+
+    def __init__(
+        self, config: DemoConfig, run: RunFolder, console: Console, stop: StopFlag
+    ) -> None:
+        self.config, self.run, self.console, self.stop = config, run, console, stop
+        self.train_file = run.path / "houses" / "train.jsonl.gz"
+        self.val_file = run.path / "houses" / "val.jsonl.gz"
+        self.pretrained = run.path / "pretrain"
+        self.train_houses: list[House] = []
+        self.val_houses: list[House] = []
+
+    def run_all(self) -> bool:
+        """Every stage in turn; False when someone asked to stop on the way."""
+        stages: tuple[Callable[[], None], ...] = (
+            self.prepare_houses,
+            self.pretrain,
+            lambda: self.evaluate("before", self.pretrained),
+            self.finetune,
+            lambda: self.evaluate("after", self.run.path),
+        )
+        for stage in stages:
+            stage()
+            if self.stop.requested:
+                return False
+        page = build_report(self.run.path)
+        self.console.message(f"report: {page}")
+        return True
+
+    def prepare_houses(self) -> None:
+        """Write the houses of both splits into the run folder and load them."""
+        config = self.config
+        self.train_file.parent.mkdir(exist_ok=True)
+        for path, source, split, count in (
+            (self.train_file, config.houses, "train", config.num_train_houses),
+            (self.val_file, find_val_houses(config), "val", config.num_val_houses),
+        ):
+            if path.exists():
+                continue
+            with self.console.stage(f"{split} houses", total=count, unit="houses") as stage:
+                if source is None:
+                    generate_houses(
+                        path, count, split=split, seed=config.seed,
+                        config=generator_config(config), num_workers=1,
+                        progress=lambda done: stage.update(completed=done),
+                    )  # fmt: skip
+                else:
+                    write_houses(path, [text for _, text in read_houses(source, limit=count)])
+        threads = config.world.threads
+        self.train_houses = load_house_file(self.train_file, num_threads=threads)
+        self.val_houses = load_house_file(self.val_file, num_threads=threads)
+
+    def agent(self) -> AgentConfig:
+        """The small policy for the demo's goals."""
+        config, camera = self.config, self.config.world.camera
+        vocabulary = Vocabulary.of_types(config.goal_types)
+        network = replace(
+            PRESETS["small"],
+            num_actions=len(config.world.action_names), vocab_size=len(vocabulary),
+            critic="facts", num_facts=NUM_PRIVILEGED,
+        )  # fmt: skip
+        return AgentConfig(
+            network=network, words=vocabulary.words, action_names=config.world.action_names,
+            camera=camera, max_steps=config.max_steps,
+        )  # fmt: skip
+
+    def pretrain(self) -> None:
+        """Demonstrations, encoder and imitation; the result is a checkpoint."""
+        if (self.pretrained / "latest").exists():
+            return
+        config, agent = self.config, self.agent()
+        torch.manual_seed(config.seed)
+        policy = agent.build()
+        worlds = make_worlds(self.train_houses, config.world)
+        sampler = make_sampler(self.train_houses, config.task, config.seed)
+        with self.console.stage(
+            "demonstrations", total=config.num_demonstrations, unit="episodes"
+        ) as stage:
+            result = collect_demonstrations(
+                worlds, config.task.task(), sampler, config.num_demonstrations,
+                on_episode=lambda _: stage.update(advance=1),
+                should_stop=lambda: self.stop.requested,
+            )  # fmt: skip
+        with self.console.stage("image encoder", total=config.encoder.num_views, unit="views") as s:
+            pretrain_encoder(
+                policy, self._views(policy), config.encoder, len(config.goal_types), s,
+                lambda: self.stop.requested,
+            )  # fmt: skip
+        self._imitate(policy, agent, result.demonstrations)
+
+    def _views(self, policy: Policy) -> LabelledViews:
+        config = self.config
+        world = replace(config.world, num_envs=config.encoder.batch_size)
+        anywhere = replace(config.task.sampler, min_distance=0.0)
+        task = replace(config.task, sampler=anywhere)
+        return LabelledViews(
+            make_worlds(self.train_houses, world), self.train_houses,
+            make_sampler(self.train_houses, task, config.seed + 1), config.goal_types,
+            policy.image_encoder.grid,
+        )  # fmt: skip
+
+    def _imitate(self, policy: Policy, agent: AgentConfig, data: Demonstrations) -> None:
+        config = self.config
+        metrics = MetricsLog(self.run.metrics)
+        total = config.imitation.num_epochs * data.num_episodes
+
+        def log(epoch: int, stats: dict[str, float]) -> None:
+            metrics.append({"stage": "pretrain", "iteration": epoch, "step": epoch, **stats})
+
+        with self.console.stage("imitation", total=total, unit="episodes") as stage:
+            imitate(
+                policy, data, agent.vocabulary(), config.imitation, stage, seed=config.seed,
+                on_epoch=log, should_stop=lambda: self.stop.requested,
+            )  # fmt: skip
+        metrics.close()
+        if self.stop.requested:
+            return  # half an imitation is not kept: resuming repeats this stage
+        self.pretrained.mkdir(exist_ok=True)
+        checkpoint = Checkpoint(
+            step=data.num_episodes, stage="pretrain", model=policy.state_dict(),
+            policy=to_dict(agent), recipe=to_dict(config), trainer={},
+            metrics={"demonstrations": data.num_episodes},
+        )  # fmt: skip
+        save_checkpoint(self.pretrained, checkpoint)
+
+    def _frozen(self) -> FrozenEpisodes:
+        """The evaluation episodes: drawn once, then read from their file."""
+        path = self.run.path / "eval" / "episodes.jsonl"
+        config = self.config
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            task = replace(config.task, sampler=replace(config.task.sampler, camera_noise=False))
+            with self.console.stage(
+                "evaluation episodes", total=config.num_eval_episodes, unit="episodes"
+            ) as stage:
+                frozen = freeze_episodes(
+                    make_worlds(self.val_houses, config.world), task.task(),
+                    make_sampler(self.val_houses, task, config.seed + 2),
+                    config.num_eval_episodes, on_episode=lambda _: stage.update(advance=1),
+                )  # fmt: skip
+            save_frozen(path, frozen, self.val_file, self.val_houses, task.task())
+        return load_frozen(path, self.val_houses)
+
+    def evaluate(self, name: str, checkpoint: Path) -> None:
+        """Sampled (the headline, as in the original) and greedy evaluation of a checkpoint."""
+        frozen = self._frozen()
+        agent, policy, _ = load_agent(checkpoint)
+        worlds = make_worlds(self.val_houses, self.config.world)
+        facts = [(house.source, house.num_rooms) for house in self.val_houses]
+        for greedy in (False, True):
+            stage_name = f"{name}_greedy" if greedy else name
+            if self.run.evaluation(stage_name).exists() or self.stop.requested:
+                continue
+            with self.console.stage(
+                f"evaluate {stage_name.replace('_', ' ')}", total=len(frozen.expert_lengths),
+                unit="episodes",
+            ) as stage:  # fmt: skip
+                result = evaluate_policy(
+                    policy, worlds, self.config.task.task(), frozen, agent.vocabulary(),
+                    stage=stage_name, split="val", house_facts=facts, seed=self.config.seed,
+                    greedy=greedy, num_traces=0 if greedy else _NUM_TRACES,
+                    on_episode=lambda _: stage.update(advance=1),
+                )  # fmt: skip
+            write_evaluation(self.run, stage_name, result, agent.action_names)
+            self.console.message(f"{stage_name}: {result.success_rate:.1%} success")
+
+    def finetune(self) -> None:
+        """PPO from the imitated policy, or on from its last checkpoint."""
+        config = self.config
+        settings = FinetuneConfig(
+            checkpoint=self.pretrained, houses=self.train_file, runs=config.runs,
+            name=self.run.name, seed=config.seed + 3, total_steps=config.finetune_steps,
+            num_threads=config.num_threads, world=config.world, task=config.task,
+            collector=config.collector, ppo=config.ppo,
+        )  # fmt: skip
+        agent, policy, _ = load_agent(self.pretrained)
+        tuner = Finetuner(
+            agent=agent, policy=policy, houses=self.train_houses, config=settings, run=self.run
+        )
+        if (self.run.path / "latest").exists():
+            tuner.resume(load_checkpoint(self.run.path))
+        else:
+            tuner.start()
+        with self.console.stage("finetune", total=config.finetune_steps, unit="steps") as stage:
+            tuner.train(stage, lambda: self.stop.requested)
+
+
+_NUM_TRACES = 24  # evaluation episodes of which frames are kept to choose the videos from
+
+
+def generator_config(config: DemoConfig) -> GeneratorConfig:
+    """Small flats of two or three rooms that hold every goal type."""
+    return GeneratorConfig(num_rooms=(2, 3), goal_types=config.goal_types)
+
+
+def find_val_houses(config: DemoConfig) -> Path | None:
+    """Where to evaluate: --val-houses, or the 'val' file beside the 'train' file.
+
+    Raises:
+        UserError: real houses to train in, but none to evaluate in.
+    """
+    if config.val_houses is not None or config.houses is None:
+        return config.val_houses
+    beside = config.houses.with_name(config.houses.name.replace("train", "val"))
+    if beside == config.houses or not beside.exists():
+        raise UserError(
+            f"no file of unseen houses beside {config.houses}",
+            key="val_houses",
+            mend="give --val-houses FILE",
+        )
+    return beside
+
+
+def run_demo(config: DemoConfig) -> int:
+    """``flare demo``."""
+    if config.resume is not None:
+        run = RunFolder.open(config.resume)
+        config = load_config(run.config, DemoConfig)
+    else:
+        config = config.resolved()
+        run = RunFolder.create(config.runs, config.name, prefix="demo")
+        houses = [path for path in (config.houses, find_val_houses(config)) if path is not None]
+        run.describe(
+            config, make_manifest(recipe="demo", seed=config.seed, inputs=file_hashes(houses))
+        )
+    if config.num_threads:
+        torch.set_num_threads(config.num_threads)
+    with Console("flare demo") as console, StopFlag() as stop:
+        finished = Demo(config, run, console, stop).run_all()
+        if not finished:
+            console.message(f"stopped by {stop.reason}; go on with: flare demo --resume {run.path}")
+    return 0 if finished else 130

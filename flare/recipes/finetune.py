@@ -1,0 +1,264 @@
+"""Fine-tuning with PPO: collect, update, log, checkpoint, until the budget of steps is spent."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from flare.agent import AgentConfig, load_agent
+from flare.assembly import (
+    TaskConfig,
+    WorldConfig,
+    check_memory,
+    load_house_file,
+    make_sampler,
+    make_worlds,
+)
+from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from flare.config import from_dict, to_dict
+from flare.console import Console, Stage
+from flare.errors import UserError
+from flare.metrics import EpisodeLog, MetricsLog, SuccessWindow
+from flare.policy.policy import Policy
+from flare.ppo.config import PPOConfig
+from flare.ppo.update import Anchor, make_optimizer, ppo_update
+from flare.rollout.collector import Collector, CollectorConfig, FinishedEpisode
+from flare.run_folder import RunFolder, file_hashes, make_manifest
+from flare.signals import StopFlag
+from flare.timing import Timer
+from flare.worlds.embedded import House
+
+_WINDOW = 500  # episodes of the running success rate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinetuneConfig:
+    """Configuration of ``flare finetune``."""
+
+    checkpoint: Path | None = None  # run or checkpoint folder to start from
+    houses: Path | None = None  # house file to train in
+    max_houses: int | None = None  # read only this many
+    runs: Path = Path("runs")  # folder of runs
+    name: str | None = None  # of the run; None: the time
+    seed: int = 0
+    total_steps: int = 1_000_000  # environment steps of all worlds together
+    checkpoint_every: int = 50  # iterations
+    num_threads: int = 0  # of PyTorch; 0: one per core
+    world: WorldConfig = field(default_factory=WorldConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)
+    collector: CollectorConfig = field(default_factory=CollectorConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    resume: Path | None = None  # run folder to go on with; its own config counts, not this one
+
+    def __post_init__(self) -> None:
+        if self.total_steps < 1:
+            raise UserError(f"is {self.total_steps}", key="total_steps", mend="use at least 1")
+        if self.checkpoint_every < 1:
+            raise UserError(
+                f"is {self.checkpoint_every}", key="checkpoint_every", mend="use at least 1"
+            )
+
+
+@dataclass(slots=True)
+class _Counters:
+    """What a resumed run must know besides tensors."""
+
+    iteration: int = 0
+    step: int = 0
+    episodes: int = 0
+
+
+class Finetuner:
+    """One fine-tuning run: owns policy, optimizer, collector and counters, and saves them whole."""
+
+    def __init__(
+        self,
+        *,
+        agent: AgentConfig,
+        policy: Policy,
+        houses: list[House],
+        config: FinetuneConfig,
+        run: RunFolder,
+    ) -> None:
+        check_memory(config.world, config.collector.num_steps)
+        self.agent, self.policy, self.config, self.run = agent, policy, config, run
+        self.anchor = Anchor(policy)
+        self.optimizer = make_optimizer(policy, config.ppo)
+        self.counters = _Counters()
+        self.window = SuccessWindow(_WINDOW)
+        self.timer = Timer()
+        self._finished: list[FinishedEpisode] = []
+        self.collector = Collector(
+            worlds=make_worlds(houses, config.world),
+            task=config.task.task(),
+            sampler=make_sampler(houses, config.task, config.seed),
+            policy=policy,
+            vocabulary=agent.vocabulary(),
+            config=config.collector,
+            on_episode=self._finished.append,
+        )
+
+    def start(self) -> None:
+        """Begin a new run."""
+        self.collector.start()
+        self.metrics = MetricsLog(self.run.metrics)
+        self.episodes = EpisodeLog(self.run.episodes)
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint as if nothing had happened."""
+        trainer = checkpoint.trainer
+        self.policy.load_state_dict(checkpoint.model)
+        self.anchor.policy.load_state_dict(trainer["anchor"])
+        self.optimizer.load_state_dict(trainer["optimizer"])
+        self.counters = _Counters(**trainer["counters"])
+        self.window.load_state_dict(trainer["window"])
+        self.collector.load_state_dict(trainer["collector"])
+        self.metrics = MetricsLog.resume(
+            self.run.metrics, stage="finetune", iteration=self.counters.iteration
+        )
+        self.episodes = EpisodeLog(self.run.episodes, keep_lines=trainer["episode_lines"])
+
+    def iterate(self) -> dict[str, Any]:
+        """Collect one rollout, update on it, log; returns the metrics record."""
+        self.timer.reset()
+        progress = self.counters.step / self.config.total_steps
+        self.policy.eval()
+        rollout = self.collector.collect(self.timer)
+        with self.timer("update"):
+            stats = ppo_update(
+                self.policy, self.optimizer, rollout, self.config.ppo,
+                progress=progress, step=self.counters.step, anchor=self.anchor,
+            )  # fmt: skip
+        self.collector.rewind()
+        self.counters.iteration += 1
+        self.counters.step += rollout.actions.numel()
+        return self._log(stats)
+
+    def _log(self, stats: dict[str, float]) -> dict[str, Any]:
+        ended, self._finished[:] = list(self._finished), []
+        for episode in ended:
+            self.window.add(episode.success)
+            self.episodes.append(asdict(episode))
+        self.counters.episodes += len(ended)
+        self.episodes.sync()
+        steps = self.config.world.num_envs * self.config.collector.num_steps
+        record = {
+            "stage": "finetune",
+            "iteration": self.counters.iteration,
+            "step": self.counters.step,
+            "episodes": self.counters.episodes,
+            "success_rate": self.window.rate,
+            "episodes_ended": len(ended),
+            **stats,
+            "time": {
+                "sps": steps / self.timer.elapsed,
+                "seconds": self.timer.elapsed,
+                "split": self.timer.split(),
+            },
+        }
+        self.metrics.append(record)
+        return record
+
+    def save(self) -> Path:
+        """Write a checkpoint of everything that the next iteration depends on."""
+        checkpoint = Checkpoint(
+            step=self.counters.step,
+            stage="finetune",
+            model=self.policy.state_dict(),
+            policy=to_dict(self.agent),
+            recipe=to_dict(self.config),
+            trainer={
+                "anchor": self.anchor.policy.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "counters": asdict(self.counters),
+                "window": self.window.state_dict(),
+                "collector": self.collector.state_dict(),
+                "episode_lines": self.episodes.num_lines,
+            },
+            metrics={"success_rate": self.window.rate, "episodes": self.counters.episodes},
+        )
+        return save_checkpoint(self.run.path, checkpoint)
+
+    def train(self, stage: Stage, should_stop: Callable[[], bool]) -> bool:
+        """Iterate until the budget is spent (True) or someone asks to stop (False), then save."""
+        stage.update(completed=self.counters.step)
+        while self.counters.step < self.config.total_steps and not should_stop():
+            record = self.iterate()
+            stage.update(
+                completed=min(self.counters.step, self.config.total_steps),
+                success=self.window.interval(),
+                sps=record["time"]["sps"],
+                split=record["time"]["split"],
+            )
+            if self.counters.iteration % self.config.checkpoint_every == 0:
+                self.save()
+        self.save()
+        self.metrics.close()
+        self.episodes.close()
+        return self.counters.step >= self.config.total_steps
+
+
+def _new_run(config: FinetuneConfig) -> tuple[Finetuner, FinetuneConfig]:
+    if config.checkpoint is None or config.houses is None:
+        missing = "checkpoint" if config.checkpoint is None else "houses"
+        raise UserError(
+            "is missing", key=missing, mend="give --checkpoint and --houses, or --resume RUN"
+        )
+    agent, policy, _ = load_agent(config.checkpoint)
+    config = replace(
+        config,
+        world=replace(config.world, camera=agent.camera, action_names=agent.action_names),
+        task=replace(config.task, max_steps=agent.max_steps),
+    )
+    houses = load_house_file(
+        config.houses, limit=config.max_houses, num_threads=config.world.threads
+    )
+    run = RunFolder.create(config.runs, config.name, prefix="finetune")
+    run.describe(
+        config,
+        make_manifest(recipe="finetune", seed=config.seed, inputs=file_hashes([config.houses])),
+    )
+    tuner = Finetuner(agent=agent, policy=policy, houses=houses, config=config, run=run)
+    tuner.start()
+    return tuner, config
+
+
+def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
+    run = RunFolder.open(path)
+    checkpoint = load_checkpoint(run.path)
+    if checkpoint.stage != "finetune":
+        raise UserError(
+            f"its last checkpoint is of stage {checkpoint.stage!r}",
+            file=path,
+            mend="start with: flare finetune --checkpoint " + str(path),
+        )
+    config = from_dict(checkpoint.recipe, FinetuneConfig, file=path)
+    agent = from_dict(checkpoint.policy, AgentConfig, file=path)
+    assert config.houses is not None  # a run is only ever saved with its houses
+    houses = load_house_file(
+        config.houses, limit=config.max_houses, num_threads=config.world.threads
+    )
+    tuner = Finetuner(agent=agent, policy=agent.build(), houses=houses, config=config, run=run)
+    tuner.resume(checkpoint)
+    return tuner, config
+
+
+def run_finetune(config: FinetuneConfig) -> int:
+    """``flare finetune``: a new run from a checkpoint, or an old one with --resume."""
+    tuner, config = _resumed_run(config.resume) if config.resume else _new_run(config)
+    if config.num_threads:
+        torch.set_num_threads(config.num_threads)
+    with Console("finetune") as console, StopFlag() as stop:
+        with console.stage("finetune", total=config.total_steps, unit="steps") as stage:
+            finished = tuner.train(stage, lambda: stop.requested)
+        console.message(f"saved {tuner.run.path / 'latest'}")
+        if not finished:
+            console.message(f"stopped by {stop.reason}; go on with: {resume_command(tuner.run)}")
+    return 0 if finished else 130
+
+
+def resume_command(run: RunFolder) -> str:
+    """What to type to go on."""
+    return f"flare finetune --resume {run.path}"

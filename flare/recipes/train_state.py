@@ -1,0 +1,137 @@
+"""All that a training run is made of between two iterations, as one saveable object."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from flare.checkpoint import Checkpoint
+from flare.errors import UserError
+from flare.metrics import SuccessWindow
+
+
+@dataclass(kw_only=True)
+class TrainState:
+    """Weights, optimizer, counters and random state; a restored state continues bit for bit.
+
+    Random numbers are keyed by (seed, env, episode, step), so the seed and the counters are the
+    generator's state; torch's own generators are kept too, for dropout.
+    """
+
+    stage: str  # recipe: pretrain, finetune
+    policy: nn.Module
+    optimizer: torch.optim.Optimizer
+    seed: int
+    iteration: int = 0  # finished iterations
+    step: int = 0  # environment steps (imitation: optimizer steps) so far
+    episodes: int = 0  # finished episodes
+    best: float = -1.0  # best success rate so far, decides what `best` points at
+    window: SuccessWindow = field(default_factory=SuccessWindow)
+    # Small integers of the recipe's own, such as lines of episodes.jsonl or the curriculum's level.
+    counters: dict[str, int] = field(default_factory=dict)
+    # Arrays that outlive an iteration, by name: the sampler's episode index of each env [N], the KV
+    # cache, the worlds' state bytes (uint8).
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+    def put_array(self, name: str, array: NDArray[Any]) -> None:
+        """Keep a copy of a numpy array under ``name``; a structured one as its bytes."""
+        flat = np.ascontiguousarray(array)
+        plain = flat if flat.dtype.kind in "biuf" else flat.view(np.uint8).reshape(*flat.shape, -1)
+        if plain.dtype in (np.uint16, np.uint32, np.uint64):
+            plain = plain.view(np.dtype(f"i{plain.dtype.itemsize}"))  # same bits; all torch has
+        self.tensors[name] = torch.from_numpy(plain.copy())
+
+    def get_array(self, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """The array that put_array kept, as its original ``dtype``."""
+        stored: NDArray[Any] = self.tensors[name].numpy()
+        if stored.dtype == dtype:
+            return stored.copy()
+        viewed = stored.copy().view(dtype)
+        return viewed if stored.dtype.itemsize == dtype.itemsize else viewed[..., 0]
+
+    def to_checkpoint(
+        self,
+        *,
+        policy: Mapping[str, Any],
+        recipe: Mapping[str, Any],
+        metrics: Mapping[str, Any] | None = None,
+    ) -> Checkpoint:
+        """What flare.checkpoint saves.
+
+        Args:
+            policy: the policy's configuration as a JSON object (flare.config.to_dict).
+            recipe: the recipe's resolved configuration as a JSON object.
+            metrics: numbers for the card, such as success_rate.
+        """
+        trainer = {
+            "optimizer": self.optimizer.state_dict(),
+            "seed": self.seed,
+            "iteration": self.iteration,
+            "episodes": self.episodes,
+            "best": self.best,
+            "window": self.window.state_dict(),
+            "counters": dict(self.counters),
+            "tensors": {name: _on_cpu(tensor) for name, tensor in self.tensors.items()},
+            "torch_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        return Checkpoint(
+            step=self.step,
+            stage=self.stage,
+            model=self.policy.state_dict(),
+            policy=dict(policy),
+            recipe=dict(recipe),
+            trainer=trainer,
+            metrics=dict(metrics or {}),
+        )
+
+    def from_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Take over a checkpoint of the same stage, in place; the policy's modules stay.
+
+        Raises:
+            UserError: the checkpoint is of another stage or its weights do not fit the policy.
+        """
+        if checkpoint.stage != self.stage:
+            raise UserError(
+                f"a checkpoint of {checkpoint.stage} cannot be resumed by {self.stage}",
+                mend=f"resume it with flare {checkpoint.stage}, or start from its weights",
+                key="stage",
+            )
+        load_weights(self.policy, checkpoint)
+        trainer = checkpoint.trainer
+        self.optimizer.load_state_dict(trainer["optimizer"])
+        self.step = checkpoint.step
+        self.seed = trainer["seed"]
+        self.iteration = trainer["iteration"]
+        self.episodes = trainer["episodes"]
+        self.best = trainer["best"]
+        self.window.load_state_dict(trainer["window"])
+        self.counters = dict(trainer["counters"])
+        self.tensors = dict(trainer["tensors"])
+        torch.set_rng_state(trainer["torch_rng"])
+        if torch.cuda.is_available() and trainer["cuda_rng"]:
+            torch.cuda.set_rng_state_all(trainer["cuda_rng"])
+
+
+def load_weights(policy: nn.Module, checkpoint: Checkpoint) -> None:
+    """Copy a checkpoint's weights into ``policy``; every name and shape must fit.
+
+    Raises:
+        UserError: a weight is missing, left over or of another shape.
+    """
+    try:
+        policy.load_state_dict(checkpoint.model)
+    except RuntimeError as error:
+        raise UserError(
+            f"the weights do not fit the policy: {error}",
+            mend="build the policy from the checkpoint's configuration",
+        ) from error
+
+
+def _on_cpu(tensor: Tensor) -> Tensor:
+    """A private copy, so that the file does not drag along the storage that a view belongs to."""
+    return tensor.detach().to("cpu", copy=True).contiguous()

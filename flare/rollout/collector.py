@@ -1,0 +1,327 @@
+"""Collects rollouts: T steps of N worlds into the shared buffer, frames written in place."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from flare.policy.kv_cache import KVPrefix
+from flare.policy.observation import Observation
+from flare.policy.policy import Policy
+from flare.rollout.buffers import ArraySpec, RolloutBuffer
+from flare.rollout.gae import compute_gae
+from flare.worlds.world import Worlds
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flare.errors import UserError
+from flare.rng import keyed_uniform
+from flare.tasks.instructions import Vocabulary
+from flare.tasks.privileged import NUM_PRIVILEGED, privileged_features
+from flare.tasks.sampler import EpisodeSampler
+from flare.tasks.task import Judgement, Task
+from flare.timing import Timer
+
+_ACTION_DRAW = 1  # which random number of a key chooses the action
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CollectorConfig:
+    """How rollouts are collected."""
+
+    num_steps: int = 64  # T, steps of each world per rollout
+    memory: str = (
+        "carry"  # "reset": context starts at each rollout; "carry": keys of earlier rollouts
+    )
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    truncation_is_terminal: bool = False  # True: the original's treatment of the step limit
+
+    def __post_init__(self) -> None:
+        if self.memory not in ("reset", "carry"):
+            raise UserError(
+                f"is {self.memory!r}", key="collector.memory", mend="use 'reset' or 'carry'"
+            )
+        if self.num_steps < 1:
+            raise UserError(f"is {self.num_steps}", key="collector.num_steps", mend="use >= 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinishedEpisode:
+    """One line of the episode log."""
+
+    env: int
+    episode: int
+    house: int
+    target_type: str
+    success: bool
+    end: str
+    length: int
+    reward_sum: float
+    shortest_path: float
+    travelled: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rollout:
+    """Views of the buffer after a rollout, ready for the update; valid until the next collect()."""
+
+    obs: Observation  # [T, N, ...]
+    actions: Tensor  # [T, N] int64
+    log_probs: Tensor  # [T, N] float32
+    values: Tensor  # [T, N] float32
+    advantages: Tensor  # [T, N] float32
+    returns: Tensor  # [T, N] float32
+    episode_start: Tensor  # [T, N] bool
+    prefix: KVPrefix | None
+
+
+def rollout_specs(
+    num_steps: int,
+    num_envs: int,
+    frame_shape: tuple[int, ...],
+    num_features: int,
+    max_words: int,
+    facts_dtype: np.dtype[Any],
+) -> list[ArraySpec]:
+    """Every array of a rollout: the only list of what a slot holds."""
+    t, n = num_steps, num_envs
+    return [
+        ArraySpec("frames", np.dtype(np.uint8), (t + 1, n, *frame_shape)),
+        ArraySpec("facts", facts_dtype, (t + 1, n)),
+        ArraySpec("features", np.dtype(np.float32), (t + 1, n, num_features)),
+        ArraySpec("privileged", np.dtype(np.float32), (t + 1, n, NUM_PRIVILEGED)),
+        ArraySpec("tokens", np.dtype(np.int64), (t + 1, n, max_words)),
+        ArraySpec("prev_action", np.dtype(np.int64), (t + 1, n)),
+        ArraySpec("time_step", np.dtype(np.int64), (t + 1, n)),
+        ArraySpec("action", np.dtype(np.int64), (t, n)),
+        ArraySpec("log_prob", np.dtype(np.float32), (t, n)),
+        ArraySpec("value", np.dtype(np.float32), (t + 1, n)),
+        ArraySpec("reward", np.dtype(np.float32), (t, n)),
+        ArraySpec("terminated", np.dtype(np.uint8), (t, n)),
+        ArraySpec("truncated", np.dtype(np.uint8), (t, n)),
+        ArraySpec("final_value", np.dtype(np.float32), (t, n)),
+        ArraySpec("advantage", np.dtype(np.float32), (t, n)),
+        ArraySpec("return", np.dtype(np.float32), (t, n)),
+    ]
+
+
+class Collector:
+    """Owns the running episodes of N worlds and fills the rollout buffer with the policy's actions."""
+
+    def __init__(
+        self,
+        *,
+        worlds: Worlds,
+        task: Task,
+        sampler: EpisodeSampler,
+        policy: Policy,
+        vocabulary: Vocabulary,
+        config: CollectorConfig,
+        on_episode: Callable[[FinishedEpisode], None],
+        device: torch.device | None = None,
+    ) -> None:
+        self.worlds, self.task, self.sampler = worlds, task, sampler
+        self.policy, self.vocabulary, self.config = policy, vocabulary, config
+        self.on_episode = on_episode
+        self.device = device or torch.device("cpu")
+        n, t = worlds.num_envs, config.num_steps
+        specs = rollout_specs(
+            t,
+            n,
+            worlds.camera.frame_shape,
+            policy.num_features,
+            vocabulary.max_words,
+            worlds.facts_dtype,
+        )
+        self.buffer = RolloutBuffer.create(specs, num_envs=n)
+        self._arrays = {spec.name: self.buffer.array(spec.name) for spec in specs}
+        self._tensors = {
+            spec.name: self.buffer.tensor(spec.name)
+            for spec in specs
+            if spec.name not in ("facts", "frames")
+        }
+        self.cache = policy.new_cache(n, max_len=task.max_steps)
+        self.episode = np.zeros(n, np.int64)  # per env, counts the episodes it has begun before
+        self._target_types = [""] * n
+        self._shortest = np.zeros(n, np.float32)
+        self._reward_sum = np.zeros(n, np.float64)
+
+    def start(self) -> None:
+        """Begin the first episode of every world, at slot 0."""
+        self._begin(np.arange(self.worlds.num_envs), slot=0)
+
+    def _begin(self, envs: NDArray[np.int64], slot: int) -> None:
+        """Start the episode that self.episode names in the listed envs; observations go to slot."""
+        a = self._arrays
+        episodes = self.sampler.sample(envs, self.episode[envs])
+        self.worlds.reset(
+            envs.astype(np.int32), episodes.specs, a["frames"][slot], a["facts"][slot]
+        )
+        a["tokens"][slot, envs] = self.vocabulary.encode(episodes.instructions)
+        self._describe(envs, slot)
+        a["prev_action"][slot, envs] = self.policy.num_actions
+        self._shortest[envs] = episodes.shortest_paths
+        self._reward_sum[envs] = 0.0
+        for env, target_type in zip(envs, episodes.target_types, strict=True):
+            self._target_types[env] = target_type
+
+    def _describe(self, envs: NDArray[np.int64], slot: int) -> None:
+        """Numbers derived from the facts of one slot."""
+        a = self._arrays
+        facts = a["facts"][slot, envs]
+        a["privileged"][slot, envs] = privileged_features(facts, self.task.max_steps)
+        a["time_step"][slot, envs] = facts["step"]
+
+    def _observation(self, index: int | slice) -> Observation:
+        t = self._tensors
+        return Observation(
+            features=t["features"][index],
+            tokens=t["tokens"][index],
+            prev_action=t["prev_action"][index],
+            time_step=t["time_step"][index],
+            facts=t["privileged"][index],
+        )
+
+    def _encode(self, slot: int, envs: NDArray[np.int64] | None = None) -> None:
+        frames = (
+            self._arrays["frames"][slot] if envs is None else self._arrays["frames"][slot, envs]
+        )
+        features = self.policy.encode_frames(torch.from_numpy(frames))
+        if envs is None:
+            self._tensors["features"][slot] = features
+        else:
+            self._tensors["features"][slot, torch.from_numpy(envs)] = features
+
+    @torch.no_grad()
+    def collect(self, timer: Timer) -> Rollout:
+        """One rollout of T steps from the current state of every world."""
+        a, envs = self._arrays, np.arange(self.worlds.num_envs)
+        if self.config.memory == "reset":
+            self.cache.reset(torch.ones(len(envs), dtype=torch.bool))
+        prefix = self.cache.prefix() if self.config.memory == "carry" else None
+        for t in range(self.config.num_steps):
+            with timer("infer"):
+                self._encode(t)
+                uniforms = keyed_uniform(
+                    self.sampler.seed, envs, self.episode, a["time_step"][t], _ACTION_DRAW
+                )
+                out = self.policy.act(self._observation(t), self.cache, torch.from_numpy(uniforms))
+                self._tensors["action"][t] = out.action
+                self._tensors["log_prob"][t] = out.log_prob
+                self._tensors["value"][t] = out.value
+            with timer("simulate"):
+                self.worlds.step(a["action"][t], a["frames"][t + 1], a["facts"][t + 1])
+                judged = self.task.judge(a["facts"][t + 1])
+                a["reward"][t], self._reward_sum = judged.reward, self._reward_sum + judged.reward
+                a["terminated"][t], a["truncated"][t] = judged.terminated, judged.truncated
+                a["tokens"][t + 1], a["prev_action"][t + 1] = a["tokens"][t], a["action"][t]
+                self._describe(envs, t + 1)
+            self._end_episodes(t, judged, timer)
+        with timer("infer"):
+            self._encode(self.config.num_steps)
+            last = self._observation(self.config.num_steps)
+            self._tensors["value"][-1] = self.policy.value(last, self.cache, torch.from_numpy(envs))
+        return self._finish(prefix, timer)
+
+    def _end_episodes(self, t: int, judged: Judgement, timer: Timer) -> None:
+        """Values of cut episodes, then the next episode in every world whose episode ended."""
+        cut = np.flatnonzero(judged.truncated)
+        if len(cut):
+            with timer("infer"):
+                self._encode(t + 1, cut)
+                ids = torch.from_numpy(cut)
+                obs = self._observation(t + 1).select(ids)
+                self._tensors["final_value"][t, ids] = self.policy.value(obs, self.cache, ids)
+        ended = np.flatnonzero(judged.terminated | judged.truncated)
+        if len(ended) == 0:
+            return
+        with timer("simulate"):
+            for env in ended:
+                self.on_episode(self._record(int(env), t, judged))
+            self.cache.reset(torch.from_numpy(judged.terminated | judged.truncated))
+            self.episode[ended] += 1
+            self._begin(ended, slot=t + 1)
+
+    def _record(self, env: int, t: int, judged: Judgement) -> FinishedEpisode:
+        fact = self._arrays["facts"][t + 1, env]
+        return FinishedEpisode(
+            env=env,
+            episode=int(self.episode[env]),
+            house=int(fact["house"]),
+            target_type=self._target_types[env],
+            success=bool(judged.success[env]),
+            end="done" if judged.terminated[env] else "limit",
+            length=int(fact["step"]),
+            reward_sum=float(self._reward_sum[env]),
+            shortest_path=float(self._shortest[env]),
+            travelled=float(fact["travelled"]),
+        )
+
+    def _finish(self, prefix: KVPrefix | None, timer: Timer) -> Rollout:
+        a, tensors, steps = self._arrays, self._tensors, self.config.num_steps
+        with timer("gae"):
+            compute_gae(
+                a["reward"],
+                a["value"],
+                a["terminated"],
+                a["truncated"],
+                a["final_value"],
+                self.config.gamma,
+                self.config.gae_lambda,
+                advantages=a["advantage"],
+                returns=a["return"],
+                truncation_is_terminal=self.config.truncation_is_terminal,
+            )
+        return Rollout(
+            obs=self._observation(slice(0, steps)),
+            actions=tensors["action"],
+            log_probs=tensors["log_prob"],
+            values=tensors["value"][:steps],
+            advantages=tensors["advantage"],
+            returns=tensors["return"],
+            episode_start=tensors["time_step"][:steps] == 0,
+            prefix=prefix,
+        )
+
+    def rewind(self) -> None:
+        """The last slot becomes slot 0 of the next rollout: the one copy that DESIGN names."""
+        for name in ("frames", "facts", "privileged", "tokens", "prev_action", "time_step"):
+            self._arrays[name][0] = self._arrays[name][-1]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything that the next rollout depends on, as tensors, at a rollout's end."""
+        state = {
+            "episode": torch.from_numpy(self.episode.copy()),
+            "reward_sum": torch.from_numpy(self._reward_sum.copy()),
+            "prev_action": self._tensors["prev_action"][0].clone(),
+            "worlds": torch.from_numpy(self.worlds.save_state().copy()),
+        }
+        state.update({f"cache.{k}": v.clone() for k, v in self.cache.state_dict().items()})
+        return state
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on where state_dict() was taken: same worlds, same memories, same random numbers."""
+        envs = np.arange(self.worlds.num_envs)
+        if len(state["episode"]) != len(envs):
+            raise UserError(
+                f"was saved with {len(state['episode'])} worlds, this run has {len(envs)}",
+                key="num_envs",
+                mend="resume with the saved number of worlds",
+            )
+        self.episode = state["episode"].numpy().copy()
+        episodes = self.sampler.sample(envs, self.episode)
+        a = self._arrays
+        self.worlds.restore(
+            envs.astype(np.int32), state["worlds"].numpy(), a["frames"][0], a["facts"][0]
+        )
+        a["tokens"][0] = self.vocabulary.encode(episodes.instructions)
+        self._target_types = list(episodes.target_types)
+        self._shortest = episodes.shortest_paths
+        self._describe(envs, 0)
+        a["prev_action"][0] = state["prev_action"].numpy()
+        self._reward_sum = state["reward_sum"].numpy().copy()
+        self.cache.load_state_dict(
+            {k.removeprefix("cache."): v for k, v in state.items() if k.startswith("cache.")}
+        )
