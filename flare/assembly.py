@@ -94,7 +94,9 @@ def make_worlds(houses: list[House], world: WorldConfig) -> EmbeddedWorlds:
         houses,
         num_envs=world.num_envs,
         num_threads=world.threads,
-        camera=world.camera,
+        width=world.camera.width,
+        height=world.camera.height,
+        num_cameras=world.camera.num_cameras,
         action_names=world.action_names,
     )
 

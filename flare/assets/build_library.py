@@ -102,9 +102,8 @@ def main() -> None:
     """Write the library beside this file, one category a line."""
     paths = [Path(argument) for argument in sys.argv[1:]]
     document = build_library(_read(paths[0]), _read(paths[1]) if len(paths) > 1 else {})
-    compact = {"separators": (",", ":")}
-    lines = ",\n".join(json.dumps(entry, **compact) for entry in document["categories"])
-    synonyms = json.dumps(document["synonyms"], **compact)
+    lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in document["categories"])
+    synonyms = json.dumps(document["synonyms"], separators=(",", ":"))
     text = f'{{"categories":[\n{lines}\n],\n"synonyms":{synonyms}}}\n'
     Path(__file__).with_name("library.json").write_text(text, encoding="utf-8")
 

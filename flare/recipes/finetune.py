@@ -1,11 +1,13 @@
 """Fine-tuning with PPO: collect, update, log, checkpoint, until the budget of steps is spent."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from flare.agent import AgentConfig, load_agent
 from flare.assembly import (
@@ -24,6 +26,7 @@ from flare.metrics import EpisodeLog, MetricsLog, SuccessWindow
 from flare.policy.policy import Policy
 from flare.ppo.config import PPOConfig
 from flare.ppo.update import Anchor, make_optimizer, ppo_update
+from flare.recipes.train_state import TrainState
 from flare.rollout.collector import Collector, CollectorConfig, FinishedEpisode
 from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
@@ -61,15 +64,6 @@ class FinetuneConfig:
             )
 
 
-@dataclass(slots=True)
-class _Counters:
-    """What a resumed run must know besides tensors."""
-
-    iteration: int = 0
-    step: int = 0
-    episodes: int = 0
-
-
 class Finetuner:
     """One fine-tuning run: owns policy, optimizer, collector and counters, and saves them whole."""
 
@@ -83,11 +77,16 @@ class Finetuner:
         run: RunFolder,
     ) -> None:
         check_memory(config.world, config.collector.num_steps)
-        self.agent, self.policy, self.config, self.run = agent, policy, config, run
+        self.agent, self.config, self.run = agent, config, run
         self.anchor = Anchor(policy)
-        self.optimizer = make_optimizer(policy, config.ppo)
-        self.counters = _Counters()
-        self.window = SuccessWindow(_WINDOW)
+        self.state = TrainState(
+            stage="finetune",
+            policy=policy,
+            optimizer=make_optimizer(policy, config.ppo),
+            seed=config.seed,
+            window=SuccessWindow(_WINDOW),
+        )
+        self.policy = policy
         self.timer = Timer()
         self._finished: list[FinishedEpisode] = []
         self.collector = Collector(
@@ -103,54 +102,62 @@ class Finetuner:
     def start(self) -> None:
         """Begin a new run."""
         self.collector.start()
+        # The demo's log has the lines of imitation before ours.
         self.metrics = MetricsLog(self.run.metrics)
         self.episodes = EpisodeLog(self.run.episodes)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint as if nothing had happened."""
-        trainer = checkpoint.trainer
-        self.policy.load_state_dict(checkpoint.model)
-        self.anchor.policy.load_state_dict(trainer["anchor"])
-        self.optimizer.load_state_dict(trainer["optimizer"])
-        self.counters = _Counters(**trainer["counters"])
-        self.window.load_state_dict(trainer["window"])
-        self.collector.load_state_dict(trainer["collector"])
+        self.state.from_checkpoint(checkpoint)
+        tensors = dict(self.state.tensors)
+        self.anchor.policy.load_state_dict(_below(tensors, _ANCHOR))
+        self.collector.load_state_dict(_below(tensors, _COLLECTOR))
         self.metrics = MetricsLog.resume(
-            self.run.metrics, stage="finetune", iteration=self.counters.iteration
+            self.run.metrics, stage="finetune", iteration=self.state.iteration
         )
-        self.episodes = EpisodeLog(self.run.episodes, keep_lines=trainer["episode_lines"])
+        self.episodes = EpisodeLog(
+            self.run.episodes, keep_lines=self.state.counters["episode_lines"]
+        )
 
     def iterate(self) -> dict[str, Any]:
         """Collect one rollout, update on it, log; returns the metrics record."""
         self.timer.reset()
-        progress = self.counters.step / self.config.total_steps
+        state = self.state
         self.policy.eval()
         rollout = self.collector.collect(self.timer)
         with self.timer("update"):
             stats = ppo_update(
-                self.policy, self.optimizer, rollout, self.config.ppo,
-                progress=progress, step=self.counters.step, anchor=self.anchor,
-            )  # fmt: skip
+                self.policy,
+                state.optimizer,
+                rollout,
+                self.config.ppo,
+                progress=state.step / self.config.total_steps,
+                step=state.step,
+                anchor=self.anchor,
+            )
         self.collector.rewind()
-        self.counters.iteration += 1
-        self.counters.step += rollout.actions.numel()
+        state.iteration += 1
+        state.step += rollout.actions.numel()
         return self._log(stats)
 
     def _log(self, stats: dict[str, float]) -> dict[str, Any]:
-        ended, self._finished[:] = list(self._finished), []
+        state, ended = self.state, list(self._finished)
+        self._finished.clear()
         for episode in ended:
-            self.window.add(episode.success)
+            state.window.push(episode.success)
             self.episodes.append(asdict(episode))
-        self.counters.episodes += len(ended)
+        state.episodes += len(ended)
         self.episodes.sync()
+        state.counters["episode_lines"] = self.episodes.num_lines
         steps = self.config.world.num_envs * self.config.collector.num_steps
         record = {
             "stage": "finetune",
-            "iteration": self.counters.iteration,
-            "step": self.counters.step,
-            "episodes": self.counters.episodes,
-            "success_rate": self.window.rate,
-            "episodes_ended": len(ended),
+            "iteration": state.iteration,
+            "step": state.step,
+            "episodes": state.episodes,
+            "success_rate": state.window.rate,
+            "return": mean([episode.reward_sum for episode in ended]),
+            "episode_length": mean([float(episode.length) for episode in ended]),
             **stats,
             "time": {
                 "sps": steps / self.timer.elapsed,
@@ -163,41 +170,53 @@ class Finetuner:
 
     def save(self) -> Path:
         """Write a checkpoint of everything that the next iteration depends on."""
-        checkpoint = Checkpoint(
-            step=self.counters.step,
-            stage="finetune",
-            model=self.policy.state_dict(),
+        state = self.state
+        state.tensors = {
+            **{_ANCHOR + name: t for name, t in self.anchor.policy.state_dict().items()},
+            **{_COLLECTOR + name: t for name, t in self.collector.state_dict().items()},
+        }
+        best = state.window.count >= _WINDOW and state.window.rate > state.best
+        if best:
+            state.best = state.window.rate
+        checkpoint = state.to_checkpoint(
             policy=to_dict(self.agent),
             recipe=to_dict(self.config),
-            trainer={
-                "anchor": self.anchor.policy.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "counters": asdict(self.counters),
-                "window": self.window.state_dict(),
-                "collector": self.collector.state_dict(),
-                "episode_lines": self.episodes.num_lines,
-            },
-            metrics={"success_rate": self.window.rate, "episodes": self.counters.episodes},
+            metrics={"success_rate": state.window.rate, "episodes": state.episodes},
         )
-        return save_checkpoint(self.run.path, checkpoint)
+        return save_checkpoint(self.run.path, checkpoint, best=best)
 
     def train(self, stage: Stage, should_stop: Callable[[], bool]) -> bool:
         """Iterate until the budget is spent (True) or someone asks to stop (False), then save."""
-        stage.update(completed=self.counters.step)
-        while self.counters.step < self.config.total_steps and not should_stop():
+        state, total = self.state, self.config.total_steps
+        stage.resume_at(state.step)
+        while state.step < total and not should_stop():
+            before = state.step
             record = self.iterate()
             stage.update(
-                completed=min(self.counters.step, self.config.total_steps),
-                success=self.window.interval(),
+                advance=min(state.step, total) - before,
+                success=(state.window.rate, *state.window.interval),
                 sps=record["time"]["sps"],
                 split=record["time"]["split"],
             )
-            if self.counters.iteration % self.config.checkpoint_every == 0:
+            if state.iteration % self.config.checkpoint_every == 0:
                 self.save()
         self.save()
         self.metrics.close()
         self.episodes.close()
-        return self.counters.step >= self.config.total_steps
+        return state.step >= total
+
+
+_ANCHOR, _COLLECTOR = "anchor.", "collector."  # prefixes of tensor names in a checkpoint
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with the prefix, without it."""
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+
+
+def mean(values: list[float]) -> float:
+    """Mean, NaN of nothing (logged as null)."""
+    return sum(values) / len(values) if values else math.nan
 
 
 def _new_run(config: FinetuneConfig) -> tuple[Finetuner, FinetuneConfig]:
@@ -232,7 +251,7 @@ def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
         raise UserError(
             f"its last checkpoint is of stage {checkpoint.stage!r}",
             file=path,
-            mend="start with: flare finetune --checkpoint " + str(path),
+            mend=f"start from its weights: flare finetune --checkpoint {path}",
         )
     config = from_dict(checkpoint.recipe, FinetuneConfig, file=path)
     agent = from_dict(checkpoint.policy, AgentConfig, file=path)

@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from flare.policy.kv_cache import KVPrefix
-from flare.policy.observation import Observation
-from flare.policy.policy import Policy
 from flare.rollout.buffers import ArraySpec, RolloutBuffer
 from flare.rollout.gae import compute_gae
 from flare.worlds.world import Worlds
@@ -16,6 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flare.errors import UserError
+from flare.policy.kv_cache import KVPrefix
+from flare.policy.observation import Observation
+from flare.policy.policy import Policy
 from flare.rng import keyed_uniform
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.privileged import NUM_PRIVILEGED, privileged_features
@@ -108,7 +108,7 @@ def rollout_specs(
 
 
 class Collector:
-    """Owns the running episodes of N worlds and fills the rollout buffer with the policy's actions."""
+    """Owns the running episodes of N worlds and fills the rollout buffer."""
 
     def __init__(
         self,
@@ -130,10 +130,10 @@ class Collector:
         specs = rollout_specs(
             t,
             n,
-            worlds.camera.frame_shape,
+            worlds.specs.frames_shape[1:],
             policy.num_features,
             vocabulary.max_words,
-            worlds.facts_dtype,
+            worlds.specs.facts_dtype,
         )
         self.buffer = RolloutBuffer.create(specs, num_envs=n)
         self._arrays = {spec.name: self.buffer.array(spec.name) for spec in specs}
@@ -296,7 +296,7 @@ class Collector:
             "episode": torch.from_numpy(self.episode.copy()),
             "reward_sum": torch.from_numpy(self._reward_sum.copy()),
             "prev_action": self._tensors["prev_action"][0].clone(),
-            "worlds": torch.from_numpy(self.worlds.save_state().copy()),
+            "worlds": torch.from_numpy(_as_bytes(self.worlds.save_state())),
         }
         state.update({f"cache.{k}": v.clone() for k, v in self.cache.state_dict().items()})
         return state
@@ -314,7 +314,10 @@ class Collector:
         episodes = self.sampler.sample(envs, self.episode)
         a = self._arrays
         self.worlds.restore(
-            envs.astype(np.int32), state["worlds"].numpy(), a["frames"][0], a["facts"][0]
+            envs.astype(np.int32),
+            state["worlds"].numpy().view(self.worlds.specs.state_dtype)[:, 0],
+            a["frames"][0],
+            a["facts"][0],
         )
         a["tokens"][0] = self.vocabulary.encode(episodes.instructions)
         self._target_types = list(episodes.target_types)

@@ -1,0 +1,1 @@
+"""Houses as files: generating, reading, checking and drawing them."""

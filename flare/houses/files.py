@@ -1,0 +1,141 @@
+"""House files: one JSON document a line (.jsonl, .jsonl.gz), or a document by itself (.json)."""
+
+import gzip
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from flare.errors import UserError
+
+_LINE_ENDINGS = (".jsonl", ".jsonl.gz")
+
+
+def read_houses(path: str | os.PathLike[str], limit: int | None = None) -> list[tuple[str, str]]:
+    """Read house documents as text.
+
+    Args:
+        path: a .jsonl or .jsonl.gz file of one document a line (blank lines are skipped), or a
+            .json or .json.gz file that is one document.
+        limit: read no more than this many houses.
+
+    Returns: (source, JSON text) of each house; a source is "val.jsonl.gz line 3", counted from 1.
+    Raises: UserError for a missing or damaged file, a line that is not a JSON object, or no house.
+    """
+    file = Path(path)
+    if not file.name.endswith((*_LINE_ENDINGS, ".json", ".json.gz")):
+        raise UserError(
+            f"{file.name!r} is no house file", file=file, mend="give a .jsonl.gz, .jsonl or .json"
+        )
+    try:
+        if file.name.endswith(_LINE_ENDINGS):
+            houses = list(islice(_read_lines(file), limit))
+        else:
+            with _open_text(file) as stream:
+                text = stream.read()
+            _check_object(text, file, file.name)
+            houses = [(file.name, text)]
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UserError("there is no such file", file=file, mend="check the path") from error
+    except PermissionError as error:
+        raise UserError("may not be read", file=file, mend="change its permissions") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(
+            f"is damaged: {error}", file=file, mend="download or generate the file again"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError("is not UTF-8 text", file=file, mend="save it as UTF-8") from error
+    if not houses:
+        raise UserError("holds no house", file=file, mend="give a file with at least one line")
+    return houses
+
+
+def write_houses(path: str | os.PathLike[str], houses: Iterable[dict[str, Any]]) -> int:
+    """Write house documents one a line; the file appears as a whole or not at all.
+
+    The same houses give the same bytes: compact JSON, and a gzip header without a time or name.
+
+    Args:
+        path: a .jsonl or .jsonl.gz file; its folder is made where it is missing.
+        houses: documents, taken one at a time.
+
+    Returns: how many were written.
+    Raises: UserError for another ending of the name or a disk that refuses.
+    """
+    file = Path(path)
+    if not file.name.endswith(_LINE_ENDINGS):
+        raise UserError(
+            f"{file.name!r} names no house file", file=file, mend="end it in .jsonl.gz or .jsonl"
+        )
+    count = 0
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with _replacing(file) as raw:
+            zipped = file.name.endswith(".gz")
+            out = gzip.GzipFile("", "wb", 6, raw, mtime=0) if zipped else raw
+            for house in houses:
+                line = json.dumps(house, separators=(",", ":"), ensure_ascii=False) + "\n"
+                out.write(line.encode())
+                count += 1
+            if zipped:
+                out.close()
+    except OSError as error:
+        raise UserError(
+            f"could not be written: {error.strerror or error}",
+            file=file,
+            mend="make room on the disk or choose another folder",
+        ) from error
+    return count
+
+
+@contextmanager
+def _replacing(file: Path) -> Iterator[IO[bytes]]:
+    """Open a stream that becomes the file when the block ends well and vanishes otherwise."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _open_text(file: Path) -> IO[str]:
+    if file.name.endswith(".gz"):
+        return gzip.open(file, "rt", encoding="utf-8")
+    return file.open(encoding="utf-8")
+
+
+def _read_lines(file: Path) -> Iterator[tuple[str, str]]:
+    with _open_text(file) as stream:
+        for number, line in enumerate(stream, start=1):
+            if line.strip():
+                source = f"{file.name} line {number}"
+                _check_object(line, file, f"line {number}")
+                yield source, line.rstrip("\n")
+
+
+def _check_object(text: str, file: Path, place: str) -> None:
+    """Say at once which line is broken; what the document means is the house loader's business."""
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"not JSON from column {error.colno} on: {error.msg}",
+            file=file,
+            key=place,
+            mend="check that the file was written completely",
+        ) from error
+    if not isinstance(document, dict):
+        raise UserError(
+            f"is a JSON {type(document).__name__}, not an object",
+            file=file,
+            key=place,
+            mend="write one house {...} a line",
+        )

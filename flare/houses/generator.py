@@ -1,0 +1,188 @@
+"""Houses made from a seed: layout, doors, furniture, goal objects, small things, the agent's start.
+
+A house is a pure function of (seed, split, index, config): the same bytes on any number of workers,
+and two splits never share a house because the split is part of every random number's key.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+from flare.errors import UserError
+from flare.houses.document import Document, Pose, house_document
+from flare.houses.doors import place_doors, place_windows
+from flare.houses.draws import Draws
+from flare.houses.files import write_houses
+from flare.houses.furniture import Floor, furnish
+from flare.houses.kinds import ROOM_FURNITURE
+from flare.houses.layout import RoomSpec, make_layout
+from flare.houses.library import categories
+from flare.houses.small_objects import choose_goals, hang_paintings, place_goal, strew
+
+SPLITS = ("train", "val", "test")
+
+_ATTEMPTS = 200
+_CHUNK = 8  # houses a worker makes at a time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeneratorConfig:
+    """What the houses are to be like. Pairs are (smallest, largest)."""
+
+    num_rooms: tuple[int, int] = (2, 3)
+    room_area: dict[str, tuple[float, float]] = field(  # m²
+        default_factory=lambda: {
+            "LivingRoom": (14.0, 26.0),
+            "Kitchen": (9.0, 18.0),
+            "Bedroom": (9.0, 18.0),
+            "Bathroom": (5.0, 9.0),
+        }
+    )
+    goal_types: tuple[str, ...] = ()  # types to search for
+    num_goal_types: int = 0  # how many of them each house holds at least
+    furniture_density: float = 1.0  # scales the chance of each piece
+    small_object_density: float = 1.0  # scales the number of things on tops
+    ceiling_height: tuple[float, float] = (2.4, 3.2)  # m
+    outer_shape: str = "any"  # or "rectangle"
+
+    def __post_init__(self) -> None:
+        """Refuse what no house can be made from. Raises UserError."""
+        low, high = self.num_rooms
+        if not 1 <= low <= high <= 12:
+            raise UserError(
+                f"is {self.num_rooms}", key="num_rooms", mend="give 1 ≤ smallest ≤ largest ≤ 12"
+            )
+        if self.outer_shape not in ("any", "rectangle"):
+            raise UserError(
+                f"is {self.outer_shape!r}", key="outer_shape", mend="write 'any' or 'rectangle'"
+            )
+        unknown = sorted(set(self.room_area) - set(ROOM_FURNITURE))
+        if unknown or not self.room_area:
+            raise UserError(
+                f"has the room types {unknown}" if unknown else "is empty",
+                key="room_area",
+                mend=f"use some of {', '.join(ROOM_FURNITURE)}",
+            )
+        strange = sorted(t for t in self.goal_types if not categories().get(t, {}).get("assets"))
+        if strange:
+            raise UserError(
+                f"has types without a built-in asset: {', '.join(strange)}",
+                key="goal_types",
+                mend="use types of flare/assets/library.json that list assets",
+            )
+        if not 0 <= self.num_goal_types <= len(self.goal_types):
+            raise UserError(
+                f"is {self.num_goal_types} of {len(self.goal_types)} goal types",
+                key="num_goal_types",
+                mend="ask for no more than there are",
+            )
+
+
+def generate_house(seed: int, split: str, index: int, config: GeneratorConfig) -> Document:
+    """Make one house.
+
+    Args:
+        seed: of the data set.
+        split: "train", "val" or "test".
+        index: which house of the split.
+        config: what it is to be like.
+
+    Returns: a ProcTHOR house document, schema 1.0.0.
+    Raises: UserError if no house could be made of this config in 200 attempts.
+    """
+    if split not in SPLITS:
+        raise UserError(f"there is no split {split!r}", mend=f"use one of {', '.join(SPLITS)}")
+    for attempt in range(_ATTEMPTS):
+        house = _attempt(config, Draws(seed, SPLITS.index(split), index, attempt))
+        if house is not None:
+            return house
+    raise UserError(
+        f"no house of {config.num_rooms[0]}–{config.num_rooms[1]} rooms came out of "
+        f"{_ATTEMPTS} attempts",
+        mend="allow larger room areas, less furniture or fewer goal types",
+    )
+
+
+def generate_houses(
+    path: str | os.PathLike[str],
+    *,
+    count: int,
+    split: str,
+    seed: int,
+    config: GeneratorConfig,
+    num_workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Write a file of houses, the same bytes for any number of workers.
+
+    Args:
+        path: a .jsonl.gz or .jsonl file; replaced as a whole when all houses are made.
+        count: how many houses.
+        split: "train", "val" or "test".
+        seed: of the data set.
+        config: what the houses are to be like.
+        num_workers: processes; 1 makes the houses in this one.
+        progress: called after each house with the number made so far.
+    """
+    if count < 1:
+        raise UserError(f"is {count}", key="count", mend="make at least one house")
+    make = partial(generate_house, seed, split, config=config)
+
+    def counted(houses: Iterator[Document]) -> Iterator[Document]:
+        for made, house in enumerate(houses, start=1):
+            yield house
+            if progress is not None:
+                progress(made)
+
+    if num_workers <= 1:
+        write_houses(path, counted(map(make, range(count))))
+        return
+    with ProcessPoolExecutor(num_workers) as pool:
+        write_houses(path, counted(pool.map(make, range(count), chunksize=_CHUNK)))
+
+
+def _attempt(config: GeneratorConfig, draws: Draws) -> Document | None:
+    """Make a house from one stream of numbers; None where they lead into a corner."""
+    layout = make_layout(_room_specs(config, draws), config.outer_shape, draws)
+    if layout is None:
+        return None
+    doors = place_doors(layout, draws)
+    if doors is None:
+        return None
+    ceiling = round(draws.uniform(*config.ceiling_height), 3)
+    holes = doors + place_windows(layout, doors, ceiling, draws)
+    floor = Floor(layout, holes)
+    if not floor.rooms_joined:
+        return None
+    furnish(floor, config.furniture_density, draws)
+    strew(floor, config.small_object_density, draws)
+    for goal in choose_goals(floor, config.goal_types, config.num_goal_types, draws):
+        if not place_goal(floor, goal, draws):
+            return None
+    paintings = hang_paintings(floor, holes, ceiling, draws)
+    x, z = draws.choice(floor.standing_places())
+    return house_document(
+        layout=layout,
+        holes=holes,
+        objects=floor.placed + paintings,
+        start=Pose(x=x, z=z, yaw_deg=30.0 * draws.integer(0, 11)),
+        ceiling_height=ceiling,
+        draws=draws,
+    )
+
+
+def _room_specs(config: GeneratorConfig, draws: Draws) -> list[RoomSpec]:
+    """Choose rooms: each type once before any comes again; of several, one is a living room."""
+    count = draws.integer(*config.num_rooms)
+    types: list[str] = []
+    while len(types) < count:
+        types += draws.shuffled(sorted(config.room_area))
+    if count > 1 and "LivingRoom" in config.room_area:
+        types.remove("LivingRoom")
+        types.insert(0, "LivingRoom")
+    return [
+        RoomSpec(room_type=name, area=draws.uniform(*config.room_area[name]))
+        for name in types[:count]
+    ]

@@ -1,0 +1,1 @@
+"""The actor-critic over frames, instruction, previous action and time."""

@@ -1,0 +1,162 @@
+"""Sizes of the policy's parts; presets for the sizes in use."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flare.errors import UserError
+
+_KERNEL = 3  # of every convolution after the first; stride 2, padding 1
+
+
+def _require(condition: bool, key: str, what: str, mend: str) -> None:
+    if not condition:
+        raise UserError(what, key=key, mend=mend)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageEncoderConfig:
+    """Convolutions from frames to a small grid of cells; the cameras share the weights."""
+
+    height: int = 48  # px
+    width: int = 84  # px
+    num_cameras: int = 1
+    channels: tuple[int, ...] = (
+        16,
+        32,
+        64,
+    )  # of each convolution; all but the first halve the grid
+    first_kernel: int = 6  # px
+    first_stride: int = 3  # px; no padding: the pixel scale is folded into these weights
+    grid_channels: int = 32  # kept per cell; cameras x rows x columns x this = numbers per step
+
+    def __post_init__(self) -> None:
+        for name in ("num_cameras", "first_kernel", "first_stride", "grid_channels"):
+            value = getattr(self, name)
+            _require(value >= 1, f"image.{name}", f"is {value}", "use a positive number")
+        _require(
+            len(self.channels) > 0 and min(self.channels) >= 1,
+            "image.channels",
+            f"is {self.channels}",
+            "list at least one positive number of channels",
+        )
+        for name in ("height", "width"):
+            value = getattr(self, name)
+            _require(
+                value >= self.first_kernel,
+                f"image.{name}",
+                f"is {value}, below the first kernel's {self.first_kernel}",
+                "use larger frames or a smaller first_kernel",
+            )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of cells that one camera's frame becomes."""
+        rows, columns = (
+            (size - self.first_kernel) // self.first_stride + 1
+            for size in (self.height, self.width)
+        )
+        for _ in self.channels[1:]:
+            rows, columns = -(-rows // 2), -(-columns // 2)
+        return rows, columns
+
+    @property
+    def num_cells(self) -> int:
+        """M: cells of all cameras together."""
+        rows, columns = self.grid
+        return self.num_cameras * rows * columns
+
+    @property
+    def num_features(self) -> int:
+        """F: numbers kept of one step's frames, M x grid_channels."""
+        return self.num_cells * self.grid_channels
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyConfig:
+    """Everything that fixes the policy's parameters and their shapes."""
+
+    image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
+    num_actions: int = 7  # A; the id A as previous action means "none yet"
+    vocab_size: int = 128  # word ids of instructions, 0 pads
+    width: int = 128  # d: of the transformer's stream and of every embedding
+    goal_heads: int = 4  # filters that the goal lays over the image grid
+    fusion_hidden: int = 256  # of the MLP that joins image and goal
+    num_layers: int = 2  # of the causal decoder
+    num_heads: int = 4  # attention heads; divides width
+    hidden: int = 256  # of each SwiGLU feed-forward
+    # "tower": a second copy of everything behind the image encoder, as the original has;
+    # "facts": an MLP on the simulator's privileged features.
+    critic: Literal["tower", "facts"] = "tower"
+    num_facts: int = 0  # K: privileged features of a step; needed by critic "facts"
+    critic_hidden: int = 128  # of the two hidden layers of critic "facts"
+
+    def __post_init__(self) -> None:
+        sizes = ("num_actions", "vocab_size", "width", "goal_heads", "fusion_hidden", "num_layers",
+                 "num_heads", "hidden", "critic_hidden")  # fmt: skip
+        for name in sizes:
+            value = getattr(self, name)
+            _require(value >= 1, name, f"is {value}", "use a positive number")
+        _require(
+            self.width % (2 * self.num_heads) == 0,
+            "width",
+            f"is {self.width}, not an even multiple of num_heads = {self.num_heads}",
+            "choose width as a multiple of 2 x num_heads",
+        )
+        _require(
+            self.critic in ("tower", "facts"),
+            "critic",
+            f"is {self.critic!r}",
+            "use 'tower' or 'facts'",
+        )
+        _require(
+            self.critic == "tower" or self.num_facts >= 1,
+            "num_facts",
+            f"is {self.num_facts}, and critic 'facts' reads nothing else",
+            "give the number of privileged features, or use critic 'tower'",
+        )
+
+    @property
+    def head_dim(self) -> int:
+        """D: width of one attention head."""
+        return self.width // self.num_heads
+
+    @property
+    def num_cached_layers(self) -> int:
+        """Attention layers with keys to remember: the actor's, then the critic tower's."""
+        return self.num_layers * (2 if self.critic == "tower" else 1)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "PolicyConfig":
+        """Rebuild what ``dataclasses.asdict`` gave, also after a trip through JSON.
+
+        Raises:
+            UserError: an unknown field or a value that does not fit.
+        """
+        image = dict(values.get("image", {}))
+        if "channels" in image:
+            image["channels"] = tuple(image["channels"])
+        _reject_unknown(ImageEncoderConfig, image, "image.")
+        _reject_unknown(cls, values, "")
+        return cls(**{**values, "image": ImageEncoderConfig(**image)})
+
+
+def _reject_unknown(cls: type, values: Mapping[str, Any], prefix: str) -> None:
+    known = {f.name for f in dataclasses.fields(cls)}
+    for name in values:
+        _require(
+            name in known,
+            f"{prefix}{name}",
+            "unknown field of the policy",
+            f"use one of {', '.join(sorted(known))}",
+        )
+
+
+# Vocabulary, actions and facts belong to the task: set them with dataclasses.replace.
+PRESETS: dict[str, PolicyConfig] = {
+    # One navigation camera at 84 x 48: 0.5 M parameters, trains on two CPU cores.
+    "small": PolicyConfig(),
+    # Navigation and manipulation camera; half the channels keep a step below 1,024 numbers.
+    "small_two_cameras": PolicyConfig(image=ImageEncoderConfig(num_cameras=2, grid_channels=16)),
+}

@@ -1,0 +1,54 @@
+"""Instruction words to a goal, and the goal's search over the image grid."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flare.policy.config import PolicyConfig
+
+
+class GoalEncoder(nn.Module):
+    """Mean of the instruction's word embeddings, then a linear layer.
+
+    Instructions of the closed vocabulary are bags of words: their order says nothing.
+    """
+
+    def __init__(self, config: PolicyConfig) -> None:
+        super().__init__()
+        self.words = nn.Parameter(torch.randn(config.vocab_size, config.width))
+        self.linear = nn.Linear(config.width, config.width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[M, L] int64 word ids (0 pads) to goals [M, d]; a row of pads only has mean 0."""
+        mean = F.embedding_bag(tokens, self.words, mode="mean", padding_idx=0)
+        return F.silu(self.linear(mean))
+
+
+class GoalFusion(nn.Module):
+    """Joins image and goal; the goal multiplies the image, cell by cell.
+
+    The goal becomes one filter per head, ``f_h(goal)``, over a cell's channels, so that
+    ``score[h, m] = f_h(goal) · cell[m] + b[h, m]`` says how well cell m fits what is looked for.
+    An MLP reads, besides the grid itself, the map of scores (where it is) and, per head, the mean
+    of the cells weighted by ``softmax_m(score[h])`` (what is there, how far).
+    """
+
+    def __init__(self, config: PolicyConfig) -> None:
+        super().__init__()
+        self.num_cells, self.channels = config.image.num_cells, config.image.grid_channels
+        self.heads = config.goal_heads
+        self.filters = nn.Linear(config.width, self.heads * self.channels)
+        self.position_bias = nn.Parameter(torch.zeros(self.heads, self.num_cells))
+        joined = config.image.num_features + self.heads * (self.num_cells + self.channels)
+        self.mlp_in = nn.Linear(joined, config.fusion_hidden)
+        self.mlp_out = nn.Linear(config.fusion_hidden, config.width)
+
+    def forward(self, features: Tensor, goal: Tensor) -> Tensor:
+        """Features [M, F], goal [M, d] to [M, d]."""
+        count = len(features)
+        cells = features.view(count, self.num_cells, self.channels)
+        filters = self.filters(goal).view(count, self.heads, self.channels)
+        scores = torch.baddbmm(self.position_bias, filters, cells.transpose(1, 2))
+        found = torch.bmm(scores.softmax(-1), cells)  # [M, heads, channels]
+        joined = torch.cat([features, F.silu(scores).flatten(1), found.flatten(1)], -1)
+        return self.mlp_out(F.silu(self.mlp_in(joined)))  # type: ignore[no-any-return]

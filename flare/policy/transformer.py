@@ -1,0 +1,123 @@
+"""The causal decoder over the steps of an episode.
+
+Pre-norm blocks, ``h = x + Attention(RMSNorm(x))`` and ``h + SwiGLU(RMSNorm(h))``, then a final
+RMSNorm; no biases and no rotary embedding: time is added to the input (Touvron et al. 2023, less
+the rotation; the original of this project does the same at a larger size).
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flare.kernels.attention import attention
+from flare.kernels.decode_attention import decode_attention
+from flare.policy.config import PolicyConfig
+from flare.policy.kv_cache import KVCache, KVPrefix
+
+_EPS = 1e-5
+
+
+class SwiGLU(nn.Module):
+    """``w_out(silu(a) · b)`` with ``a, b`` the halves of one product."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.w_in = nn.Linear(width, 2 * hidden, bias=False)
+        self.w_out = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., d] to [..., d]."""
+        gate, value = self.w_in(x).chunk(2, -1)
+        return self.w_out(F.silu(gate) * value)  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """One layer: attention and feed-forward, each behind a norm and a residual."""
+
+    def __init__(self, config: PolicyConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.num_heads
+        self.attention_norm = nn.RMSNorm(width, eps=_EPS)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.attention_out = nn.Linear(width, width, bias=False)
+        self.feed_forward_norm = nn.RMSNorm(width, eps=_EPS)
+        self.feed_forward = SwiGLU(width, config.hidden)
+
+    def forward(
+        self, x: Tensor, segment_ids: Tensor, prefix: tuple[Tensor, Tensor, Tensor] | None
+    ) -> Tensor:
+        """All steps at once.
+
+        Args:
+            x: [N, T, d].
+            segment_ids: [N, T] integers, 0 before the first episode start.
+            prefix: this layer's keys and values [N, P, H, D] and their lengths [N].
+
+        Returns:
+            [N, T, d].
+        """
+        q, k, v = self._project(x)
+        if prefix is None:
+            seen = attention(q, k, v, segment_ids=segment_ids)
+        else:
+            keys, values, lengths = prefix
+            seen = attention(
+                q, k, v, segment_ids=segment_ids,
+                prefix_k=keys, prefix_v=values, prefix_len=lengths,
+            )  # fmt: skip
+        x = x + self.attention_out(seen.flatten(-2))
+        return x + self.feed_forward(self.feed_forward_norm(x))  # type: ignore[no-any-return]
+
+    def step(self, x: Tensor, cache: KVCache, layer: int, used: int) -> Tensor:
+        """One step [N, d] of every environment; appends to ``layer`` of the cache.
+
+        ``used``: places that the longest memory fills, the new one included.
+        """
+        q, k, v = self._project(x)
+        cache.write(layer, k, v)
+        seen = decode_attention(
+            q,
+            cache.keys[layer, :, :used],
+            cache.values[layer, :, :used],
+            kv_len=cache.lengths + 1,
+        )
+        x = x + self.attention_out(seen.reshape(x.shape))
+        return x + self.feed_forward(self.feed_forward_norm(x))  # type: ignore[no-any-return]
+
+    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[..., d] to queries, keys and values [..., H, D], views of one product."""
+        qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
+        return qkv.unbind(-3)  # type: ignore[no-any-return]
+
+
+class Decoder(nn.Module):
+    """The blocks and the final norm."""
+
+    def __init__(self, config: PolicyConfig) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.norm = nn.RMSNorm(config.width, eps=_EPS)
+
+    def forward(
+        self, x: Tensor, segment_ids: Tensor, prefix: KVPrefix | None, first_layer: int
+    ) -> Tensor:
+        """All steps at once: [N, T, d] to [N, T, d].
+
+        Args:
+            x: [N, T, d].
+            segment_ids: [N, T] integers, 0 before the first episode start.
+            prefix: what the environments remembered before step 0.
+            first_layer: where this decoder's layers begin in the prefix.
+        """
+        for i, block in enumerate(self.blocks, first_layer):
+            remembered = None
+            if prefix is not None:
+                remembered = (prefix.keys[i], prefix.values[i], prefix.lengths)
+            x = block(x, segment_ids, remembered)
+        return self.norm(x)  # type: ignore[no-any-return]
+
+    def step(self, x: Tensor, cache: KVCache, first_layer: int, used: int) -> Tensor:
+        """One step [N, d] to [N, d]; arguments as in Block.step."""
+        for i, block in enumerate(self.blocks, first_layer):
+            x = block.step(x, cache, i, used)  # type: ignore[operator]
+        return self.norm(x)  # type: ignore[no-any-return]

@@ -1,0 +1,17 @@
+"""What several test packages share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_DEFAULT = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder of golden numbers and houses: $FLARE_SHARED, else ../shared of the repository."""
+    folder = Path(os.environ.get("FLARE_SHARED", _DEFAULT))
+    if not folder.is_dir():
+        pytest.skip(f"needs the shared folder; {folder} is absent (set FLARE_SHARED)")
+    return folder
