@@ -91,7 +91,7 @@ class EpisodeFile:
         if len(bodies) != header["count"] or checks[-1] != digest:
             raise UserError(
                 f"{len(bodies)} episodes stand where {header['count']} were frozen",
-                mend=_MEND, file=path, key=f"line {len(bodies) + 1}",
+                mend=_MEND, file=path, key=f"line {len(bodies) + 2}",
             )  # fmt: skip
         file = cls(
             split=header["split"],

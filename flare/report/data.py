@@ -8,6 +8,7 @@ from typing import Any
 
 from flare.atomic import PathLike
 from flare.errors import UserError
+from flare.evaluation.summary import write_comparison
 
 Record = dict[str, Any]
 
@@ -24,9 +25,9 @@ class RunData:
     manifest: Record | None
     metrics: dict[str, list[Record]]  # by stage, in order of iterations
     summaries: dict[str, Record]  # by stage: eval/<stage>.summary.json
-    comparison: Record | None  # eval/comparison.json
+    comparison: Record | None  # of before and after, pair by pair
     episodes: dict[str, list[Record]]  # by stage: eval/<stage>.jsonl
-    video_files: list[Path]  # videos/*.npz, by name
+    video_files: list[Path]  # videos/*.npz, those of the evaluation after fine-tuning first
 
     @property
     def name(self) -> str:
@@ -97,14 +98,24 @@ def load_run(path: PathLike) -> RunData:
         manifest=_read_optional(folder / "manifest.json"),
         metrics=_metrics(folder / "metrics.jsonl"),
         summaries=summaries,
-        comparison=_read_optional(folder / "eval" / "comparison.json"),
+        comparison=_comparison(folder),
         episodes={
             stage: _read_lines(folder / "eval" / f"{stage}.jsonl")
             for stage in (BEFORE, AFTER)
             if (folder / "eval" / f"{stage}.jsonl").exists()
         },
-        video_files=sorted((folder / "videos").glob("*.npz")),
+        video_files=sorted((folder / "videos").glob("*.npz"), key=_newest_stage_first),
     )
+
+
+def _newest_stage_first(file: Path) -> tuple[bool, str]:
+    return not file.name.startswith(AFTER), file.name
+
+
+def _comparison(folder: Path) -> Record | None:
+    """Compare the evaluations anew, so that ``eval/comparison.json`` is never older than they."""
+    records = [folder / "eval" / f"{stage}.jsonl" for stage in (BEFORE, AFTER)]
+    return write_comparison(folder) if all(path.exists() for path in records) else None
 
 
 def _line_of(index: int, source: str, file_name: str) -> int:

@@ -167,17 +167,17 @@ def _arrow(x: float, z: float, yaw_deg: float, size: float, css: str, title: str
     """Draw a robot as a dart that points where it looks; yaw 0 looks along +z, clockwise."""
     outline = []
     for angle, reach in ((0, 1.0), (140, 0.85), (180, 0.4), (220, 0.85)):
-        direction = math.radians(yaw_deg + angle)
-        outline.append(
-            (x + reach * size * math.sin(direction), z + reach * size * math.cos(direction))
-        )
-    return f'<polygon class="{css}" points="{_points(outline)}"><title>{title}</title></polygon>'
+        direction, r = math.radians(yaw_deg + angle), reach * size
+        outline.append((x + r * math.sin(direction), z + r * math.cos(direction)))
+    shape = f'<polygon class="{css}" points="{_points(outline)}">'
+    return f"{shape}<title>{title}</title></polygon>"
 
 
 def _scale(left: float, bottom: float, size: float) -> str:
     y = bottom - 0.12
     return (
-        f'<line class="scale" x1="{left + 0.3:.2f}" y1="{y:.2f}" x2="{left + 1.3:.2f}" y2="{y:.2f}">'
+        f'<line class="scale" x1="{left + 0.3:.2f}" y1="{y:.2f}" '
+        f'x2="{left + 1.3:.2f}" y2="{y:.2f}">'
         "<title>1 m</title></line>"
         f'<text class="scale-name" x="{left + 1.4:.2f}" y="{y + 0.1 * size:.2f}" '
         f'font-size="{0.34 * size:.2f}">1 m</text>'
