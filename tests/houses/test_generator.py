@@ -1,0 +1,182 @@
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flare.assets.looks import GOAL_TYPES
+from flare.errors import UserError
+from flare.houses.bodies import bodies_of, polygon_contains
+from flare.houses.files import read_houses
+from flare.houses.generator import GeneratorConfig, generate_house, generate_houses
+
+CONFIG = GeneratorConfig(goal_types=GOAL_TYPES, num_goal_types=6)
+ROBOT_RADIUS = 0.1855  # m
+
+houses = st.builds(
+    lambda seed, rooms: generate_house(seed, "train", 0, replace(CONFIG, num_rooms=rooms)),
+    st.integers(0, 2**40),
+    st.sampled_from([(1, 1), (2, 3), (4, 6)]),
+)
+few = settings(max_examples=15, deadline=None)
+
+
+def distance_to_box(body, x, z):
+    angle = math.radians(body.yaw_deg)
+    dx, dz = x - body.x, z - body.z
+    u = dx * math.cos(angle) - dz * math.sin(angle)
+    v = dx * math.sin(angle) + dz * math.cos(angle)
+    return math.hypot(max(abs(u) - body.size[0] / 2, 0.0), max(abs(v) - body.size[2] / 2, 0.0))
+
+
+@few
+@given(houses)
+def test_doors_join_all_rooms(house):
+    joined = {house["rooms"][0]["id"]}
+    open_doors = [door for door in house["doors"] if door.get("openness", 1) > 0]
+    for _ in house["rooms"]:
+        for door in open_doors:
+            ends = {door["room0"], door["room1"]}
+            if ends & joined:
+                joined |= ends
+    assert joined == {room["id"] for room in house["rooms"]}
+
+
+@few
+@given(houses)
+def test_the_start_is_free_and_inside_a_room(house):
+    agent = house["metadata"]["agent"]["position"]
+    floors = [[(p["x"], p["z"]) for p in room["floorPolygon"]] for room in house["rooms"]]
+    assert sum(polygon_contains(floor, agent["x"], agent["z"]) for floor in floors) == 1
+    for body in bodies_of(house):
+        if body.parent is None and not body.on_wall:
+            assert distance_to_box(body, agent["x"], agent["z"]) > ROBOT_RADIUS
+
+
+@few
+@given(houses)
+def test_furniture_keeps_to_its_room_and_apart(house):
+    floors = [[(p["x"], p["z"]) for p in room["floorPolygon"]] for room in house["rooms"]]
+    standing = [b for b in bodies_of(house) if b.parent is None and not b.on_wall]
+    for body in standing:
+        assert body.y == pytest.approx(body.size[1] / 2, abs=1e-3)  # on the floor
+        homes = [f for f in floors if polygon_contains(f, body.x, body.z)]
+        assert all(polygon_contains(homes[0], x, z) for x, z in body.corners())
+    for i, body in enumerate(standing):
+        assert all(distance_to_box(body, other.x, other.z) > 0.0 for other in standing[:i])
+
+
+@few
+@given(houses)
+def test_children_rest_on_their_receptacle(house):
+    bodies = {body.id: body for body in bodies_of(house)}
+    assert len(bodies) == sum(1 + len(o.get("children", [])) for o in house["objects"])
+    for body in bodies.values():
+        assert body.known_size
+        if body.parent is not None:
+            below = bodies[body.parent]
+            top = below.y + below.size[1] / 2
+            assert body.y - body.size[1] / 2 == pytest.approx(top, abs=1e-3)
+            assert distance_to_box(below, body.x, body.z) == 0.0
+
+
+@few
+@given(houses)
+def test_goal_types_are_there(house):
+    assert len({body.type for body in bodies_of(house)} & set(GOAL_TYPES)) >= 6
+
+
+@few
+@given(houses)
+def test_walls_carry_procthors_ids_and_point_order(house):
+    walls = {wall["id"]: wall for wall in house["walls"]}
+    assert len(walls) == len(house["walls"])
+    for wall in house["walls"]:
+        numbers = [float(text) for text in wall["id"].split("|")[2:]]
+        xs, zs = [p["x"] for p in wall["polygon"]], [p["z"] for p in wall["polygon"]]
+        assert numbers == pytest.approx([min(xs), min(zs), max(xs), max(zs)], abs=0.006)
+        on_floor = [point["y"] == 0 for point in wall["polygon"]]
+        outer = "exterior" in wall["id"]
+        assert on_floor == ([False, False, True, True] if outer else [True, True, False, False])
+    for opening in house["doors"] + house["windows"]:
+        inner, outer = walls[opening["wall0"]], walls[opening["wall1"]]
+        ends = [
+            [(p["x"], p["z"]) for p in wall["polygon"] if p["y"] == 0] for wall in (inner, outer)
+        ]
+        assert ends[0] == ends[1][::-1]
+        low, high = opening["holePolygon"]
+        assert 0.0 < low["x"] < high["x"] < math.dist(*ends[0])
+
+
+def test_a_house_is_a_function_of_its_key():
+    first = generate_house(7, "train", 3, CONFIG)
+    assert first == generate_house(7, "train", 3, CONFIG)
+    others = [
+        generate_house(8, "train", 3, CONFIG),
+        generate_house(7, "val", 3, CONFIG),
+        generate_house(7, "train", 4, CONFIG),
+    ]
+    texts = {json.dumps(house) for house in [first, *others]}
+    assert len(texts) == 4
+
+
+def test_splits_share_no_house():
+    seen = {
+        split: {json.dumps(generate_house(0, split, i, CONFIG)) for i in range(10)}
+        for split in ("train", "val", "test")
+    }
+    assert len(set().union(*seen.values())) == 30
+
+
+def test_the_file_does_not_depend_on_the_workers(tmp_path):
+    made = []
+    for workers in (1, 2):
+        path = tmp_path / f"{workers}.jsonl.gz"
+        generate_houses(
+            path,
+            count=10,
+            split="val",
+            seed=1,
+            config=CONFIG,
+            num_workers=workers,
+            progress=made.append,
+        )
+    assert (tmp_path / "1.jsonl.gz").read_bytes() == (tmp_path / "2.jsonl.gz").read_bytes()
+    assert made == [*range(1, 11)] * 2
+    documents = [json.loads(text) for _, text in read_houses(tmp_path / "1.jsonl.gz")]
+    assert documents == [generate_house(1, "val", i, CONFIG) for i in range(10)]
+
+
+def test_rooms_follow_the_config():
+    config = GeneratorConfig(num_rooms=(3, 3), room_area={"Bedroom": (10.0, 12.0)})
+    house = generate_house(0, "test", 0, config)
+    assert [room["roomType"] for room in house["rooms"]] == ["Bedroom"] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"num_rooms": (3, 2)}, "num_rooms"),
+        ({"num_rooms": (0, 2)}, "num_rooms"),
+        ({"outer_shape": "round"}, "outer_shape"),
+        ({"room_area": {}}, "room_area"),
+        ({"room_area": {"Cellar": (5.0, 9.0)}}, "room_area"),
+        ({"goal_types": ("Spaceship",), "num_goal_types": 1}, "goal_types"),
+        ({"num_goal_types": 16}, "num_goal_types"),
+    ],
+)
+def test_impossible_configs_are_refused(change, key):
+    with pytest.raises(UserError, match=key):
+        replace(CONFIG, **change)
+
+
+def test_what_cannot_be_made_is_said():
+    with pytest.raises(UserError, match="no split 'dev'"):
+        generate_house(0, "dev", 0, CONFIG)
+    narrow = GeneratorConfig(num_rooms=(1, 1), room_area={"Bathroom": (1.0, 1.0)})
+    with pytest.raises(UserError, match="200 attempts"):
+        generate_house(0, "train", 0, narrow)
+    with pytest.raises(UserError, match="at least one house"):
+        generate_houses("unused.jsonl", count=0, split="train", seed=0, config=CONFIG)
