@@ -1,6 +1,7 @@
-"""``flare houses generate|show``: the commands around house files."""
+"""``flare houses generate|show|check``: the commands around house files."""
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,9 +9,12 @@ from tyro.conf import Positional
 
 from flare.console import Console
 from flare.errors import UserError
+from flare.houses.check import HouseCheck, check_house
 from flare.houses.files import read_houses
 from flare.houses.generator import GeneratorConfig, generate_houses
 from flare.houses.plan import draw_plan
+
+_MOST_SHOWN = 8  # types in a line of the check's summary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +50,20 @@ class ShowConfig:
         """Refuse a negative index. Raises UserError."""
         if self.index < 0:
             raise UserError(f"is {self.index}", key="index", mend="give 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckConfig:
+    """Configuration of ``flare houses check``: which houses are looked at, and how much is said."""
+
+    houses: Positional[Path]  # house file
+    limit: int | None = None  # look at no more than this many houses
+    verbose: bool = False  # a line for each house, not only for those that fail
+
+    def __post_init__(self) -> None:
+        """Refuse a limit without houses. Raises UserError."""
+        if self.limit is not None and self.limit < 1:
+            raise UserError(f"is {self.limit}", key="limit", mend="give 1 or more")
 
 
 def run_generate(config: GenerateConfig) -> int:
@@ -87,3 +105,37 @@ def run_show(config: ShowConfig) -> int:
     draw_plan(text, out, title=source)
     print(f"wrote {out}")
     return 0
+
+
+def run_check(config: CheckConfig) -> int:
+    """Say of each house that would not play why, then how many play; 1 if any does not."""
+    houses = read_houses(config.houses, config.limit)
+    checks: list[HouseCheck] = []
+    with (
+        Console("houses check") as console,
+        console.stage("check", total=len(houses), unit="houses") as stage,
+    ):
+        for source, text in houses:
+            checks.append(check_house(source, text))
+            stage.update(advance=1)
+    for check in checks:
+        if config.verbose or not check.ok:
+            print(f"{'ok     ' if check.ok else 'REFUSED'}  {check}")
+    for title, field_name in (
+        ("types drawn as plain bodies", "unknown_types"),
+        ("sizes guessed from the type", "guessed_sizes"),
+    ):
+        print(_tally(title, [getattr(check, field_name) for check in checks]))
+    refused = sum(not check.ok for check in checks)
+    print(f"{len(checks) - refused} of {len(checks)} houses of {config.houses} can be played")
+    return int(refused > 0)
+
+
+def _tally(title: str, counts: list[tuple[tuple[str, int], ...]]) -> str:
+    """Sum over houses as one line, the most frequent types first."""
+    total: Counter[str] = Counter()
+    for pairs in counts:
+        total.update(dict(pairs))
+    shown = ", ".join(f"{name} {count}" for name, count in total.most_common(_MOST_SHOWN))
+    more = len(total) - _MOST_SHOWN
+    return f"{title}: {shown or 'none'}" + (f" and {more} more" if more > 0 else "")

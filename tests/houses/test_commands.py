@@ -4,7 +4,7 @@ import pytest
 
 from flare.cli import main
 from flare.errors import UserError
-from flare.houses.commands import GenerateConfig, ShowConfig
+from flare.houses.commands import CheckConfig, GenerateConfig, ShowConfig, _tally
 from flare.houses.files import read_houses
 
 
@@ -73,3 +73,47 @@ def test_bad_orders_are_user_errors(fields, message):
 def test_negative_index_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="index: is -1"):
         ShowConfig(houses=tmp_path, index=-1)
+
+
+@pytest.fixture
+def core():
+    pytest.importorskip("flare._core")
+
+
+def test_check_counts_what_plays(core, house_file, capsys):
+    assert main(["houses", "check", str(house_file), "--verbose"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("ok       train.jsonl.gz line ") == 2
+    assert out.endswith(f"2 of 2 houses of {house_file} can be played\n")
+
+
+def test_check_names_each_house_that_is_refused(core, house_file, tmp_path, capsys):
+    houses = [json.loads(text) for _, text in read_houses(house_file)]
+    houses[1]["rooms"] = []
+    path = tmp_path / "bad.jsonl"
+    path.write_text("".join(json.dumps(house) + "\n" for house in houses))
+    assert main(["houses", "check", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "REFUSED  bad.jsonl line 2" in out
+    assert "rooms" in out
+    assert "1 of 2 houses" in out
+    assert main(["houses", "check", str(path), "--limit", "1"]) == 0
+
+
+def test_check_of_a_file_that_is_not_json(tmp_path, capsys):
+    path = tmp_path / "bad.jsonl"
+    path.write_text("{")
+    assert main(["houses", "check", str(path)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {path}: line 1: not JSON")
+
+
+def test_check_of_no_houses_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match="limit: is 0"):
+        CheckConfig(houses=tmp_path, limit=0)
+
+
+def test_tally_shows_the_most_frequent_types():
+    counts = [(("Sofa", 2), ("Bed", 1)), (("Bed", 4),), tuple((f"T{i}", 1) for i in range(9))]
+    assert _tally("guessed", counts).startswith("guessed: Bed 5, Sofa 2, T0 1")
+    assert _tally("guessed", counts).endswith(" and 3 more")
+    assert _tally("guessed", [()]) == "guessed: none"
