@@ -38,7 +38,7 @@ lint: $(VENV)/installed-dev
 	ln -sfn ../kernels flare/kernels
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m mypy.stubtest flare._core --ignore-disjoint-bases --allowlist .stubtest-allowlist
+	$(BIN)/python -m mypy.stubtest flare._core --allowlist .stubtest-allowlist
 	find csrc '(' -name '*.hpp' -o -name '*.cpp' ')' -print0 | xargs -0 $(BIN)/clang-format --dry-run -Werror
 
 cpp-test: export PATH := $(abspath $(BIN)):$(PATH)

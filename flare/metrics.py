@@ -7,12 +7,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from flare.atomic import PathLike, explained
 from flare.errors import UserError
 
 Record = dict[str, Any]
+
+
+LogT = TypeVar("LogT", bound="JsonLines")
 
 
 class JsonLines:
@@ -60,7 +63,7 @@ class JsonLines:
             self.sync()
             self._file.close()
 
-    def __enter__(self) -> "JsonLines":
+    def __enter__(self: LogT) -> LogT:
         return self
 
     def __exit__(
@@ -171,7 +174,7 @@ class SuccessWindow:
             raise ValueError(f"a window holds at least one episode, got {size}")
         self._recent: deque[bool] = deque(maxlen=size)
 
-    def add(self, success: bool) -> None:
+    def push(self, success: bool) -> None:
         """Add one finished episode."""
         self._recent.append(bool(success))
 
@@ -185,9 +188,10 @@ class SuccessWindow:
         """Share of successes in the window; NaN while it is empty."""
         return sum(self._recent) / len(self._recent) if self._recent else math.nan
 
-    def interval(self) -> tuple[float, float, float]:
-        """The rate with its Wilson 95 % interval, (rate, low, high); (NaN, 0, 1) while empty."""
-        return (self.rate, *wilson_interval(sum(self._recent), len(self._recent)))
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson 95 % interval of the rate; (0, 1) while the window is empty."""
+        return wilson_interval(sum(self._recent), len(self._recent))
 
     def state_dict(self) -> dict[str, list[int]]:
         """The window's content, oldest first."""

@@ -46,7 +46,7 @@ class LabelledViews:
     ) -> None:
         self._worlds, self._sampler, self._grid = worlds, sampler, grid
         self._num_goals = len(goal_types)
-                self._frames = worlds.specs.new_frames()
+        self._frames = worlds.specs.new_frames()
         self._facts = worlds.specs.new_facts()
         self._classes = _class_tables(houses, goal_types)
 
