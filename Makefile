@@ -4,7 +4,7 @@
 #   make demo      the whole loop, about 25 minutes on two cores; DEMO_FLAGS=--quick for three
 #   make test      all Python tests; PYTEST_FLAGS passes flags on
 #   make lint      ruff, mypy, import-linter, stubtest, clang-format
-#   make cpp-test  the C++ tests; PRESET=asan, tsan or debug instead of release
+#   make cpp-test  the C++ tests; PRESET=asan, tsan or debug; CPP_TESTS="core env" for some of them
 #   make clean     removes .venv and build
 #
 # PYTHON=python3.11 chooses the interpreter of a new .venv.
@@ -12,10 +12,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 PRESET ?= release
+CPP_TESTS ?= core rollout sim render env
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
 
 BIN := $(VENV)/bin
+space := $(subst ,, )
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # The core is compiled when flare is installed: again when one of these changes.
@@ -44,8 +46,8 @@ lint: $(VENV)/installed-dev
 cpp-test: export PATH := $(abspath $(BIN)):$(PATH)
 cpp-test: $(VENV)/installed-dev
 	cmake --preset $(PRESET) -DFLARE_BUILD_MODULE=OFF
-	cmake --build --preset $(PRESET)
-	ctest --preset $(PRESET)
+	cmake --build --preset $(PRESET) --target $(addprefix test_,$(CPP_TESTS))
+	ctest --preset $(PRESET) --no-tests=error -R '^($(subst $(space),|,$(strip $(CPP_TESTS))))'
 
 dev: $(VENV)/installed-dev
 
