@@ -132,7 +132,7 @@ def ppo_update(
     for start, stop in work.schedule():
         loss, stats = work.loss(start, stop)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         stats["grad_norm"] = nn.utils.clip_grad_norm_(_moving(optimizer), config.max_grad_norm)
         steps.append(stats)
         if _must_stop(loss, stats, config, len(steps)):
