@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from typing_extensions import Self
+
 from flare.atomic import PathLike, explained
 from flare.errors import UserError
 
@@ -60,7 +62,7 @@ class JsonLines:
             self.sync()
             self._file.close()
 
-    def __enter__(self) -> "JsonLines":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

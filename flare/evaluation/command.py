@@ -54,8 +54,11 @@ def run_evaluate(config: EvaluateConfig) -> int:
                 house_facts=[(house.source, house.num_rooms) for house in houses],
                 on_episode=lambda _: stage.update(advance=1),
             )  # fmt: skip
-        summary = write_evaluation(run, config.name, result, agent.action_names)
-        console.message(summary)
+        success = write_evaluation(run, config.name, result, agent.action_names)["success"]
+        console.message(
+            f"{run.evaluation(config.name)}: success {success['rate']:.1%} "
+            f"[{success['low']:.1%}, {success['high']:.1%}] of {success['n']} episodes"
+        )
     return 0
 
 

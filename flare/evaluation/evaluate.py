@@ -37,7 +37,7 @@ def freeze_episodes(
     """Draw evaluation episodes evenly over houses and let the expert walk each once."""
     episodes = sampler.sample(np.zeros(count, np.int64), np.arange(count))
     played = play_episodes(
-        worlds, task, episodes, ExpertActor(worlds), num_actions=worlds.specs.actions.size,
+        worlds, task, episodes, ExpertActor(worlds), num_actions=len(worlds.action_names),
         on_episode=on_episode,
     )  # fmt: skip
     lengths = [record.length if record.success else -1 for record in played]

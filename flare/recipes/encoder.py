@@ -104,7 +104,7 @@ def pretrain_encoder(
         out = head(policy.image_encoder(frames))
         loss, tensors = dense_label_loss(out, presence, inverse_depth, config.depth_coef)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         stage.update(advance=len(frames))
