@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from flare.worlds.world import Worlds
 from numpy.typing import NDArray
 
 from flare.evaluation.actor import PolicyActor
@@ -14,6 +13,7 @@ from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_epis
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.sampler import Episodes, EpisodeSampler
 from flare.tasks.task import Task
+from flare.worlds.world import Worlds
 
 Progress = Callable[[PlayedEpisode], None]
 
@@ -37,7 +37,7 @@ def freeze_episodes(
     """Draw evaluation episodes evenly over houses and let the expert walk each once."""
     episodes = sampler.sample(np.zeros(count, np.int64), np.arange(count))
     played = play_episodes(
-        worlds, task, episodes, ExpertActor(worlds), num_actions=worlds.specs.actions.size,
+        worlds, task, episodes, ExpertActor(worlds), num_actions=len(worlds.action_names),
         on_episode=on_episode,
     )  # fmt: skip
     lengths = [record.length if record.success else -1 for record in played]

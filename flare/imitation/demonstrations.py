@@ -147,7 +147,7 @@ def collect_demonstrations(
             on_episode(record)
 
     played = play_episodes(
-        worlds, task, episodes, ExpertActor(worlds), num_actions=worlds.specs.actions.size,
+        worlds, task, episodes, ExpertActor(worlds), num_actions=len(worlds.action_names),
         on_step=writer.on_step, on_episode=finish, should_stop=should_stop,
     )  # fmt: skip
     if len(failures) == len(played):
@@ -157,7 +157,7 @@ def collect_demonstrations(
             mend="check the houses with `flare houses check` and task.max_steps",
         )
     return CollectionResult(
-        demonstrations=writer.demonstrations(worlds.specs.actions.names),
+        demonstrations=writer.demonstrations(worlds.action_names),
         num_played=len(played),
         failures=failures,
     )

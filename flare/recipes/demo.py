@@ -29,7 +29,6 @@ from flare.houses.files import read_houses, write_houses
 from flare.houses.generator import GeneratorConfig, generate_houses
 from flare.imitation.demonstrations import collect_demonstrations
 from flare.metrics import MetricsLog
-from flare.policy.config import PRESETS
 from flare.ppo.config import PPOConfig, demo_preset
 from flare.recipes.encoder import EncoderConfig
 from flare.recipes.finetune import FinetuneConfig, Finetuner
@@ -151,7 +150,7 @@ class Demo:
                         seed=config.seed,
                         config=generator_config(config),
                         num_workers=config.world.threads,
-                        progress=lambda _: stage.update(advance=1),  # noqa: B023
+                        progress=lambda _: stage.update(advance=1),
                     )
                 else:
                     documents = [json.loads(text) for _, text in read_houses(source, limit=count)]
@@ -175,7 +174,7 @@ class Demo:
                 should_stop=lambda: self.stop.requested,
             )  # fmt: skip
         work = Pretraining(
-            agent=make_agent(PRESETS["small"], config.world, config.task, config.goal_types),
+            agent=make_agent(config.world, config.task, config.goal_types),
             houses=self.train_houses, world=config.world, task=config.task,
             encoder=config.encoder, imitation=config.imitation, goal_types=config.goal_types,
             seed=config.seed,

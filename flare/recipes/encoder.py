@@ -46,8 +46,8 @@ class LabelledViews:
     ) -> None:
         self._worlds, self._sampler, self._grid = worlds, sampler, grid
         self._num_goals = len(goal_types)
-        self._frames = worlds.specs.new_frames()
-        self._facts = worlds.specs.new_facts()
+        self._frames = np.zeros((worlds.num_envs, *worlds.camera.frame_shape), np.uint8)
+        self._facts = np.zeros(worlds.num_envs, worlds.facts_dtype)
         self._classes = _class_tables(houses, goal_types)
 
     def batch(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,7 +104,7 @@ def pretrain_encoder(
         out = head(policy.image_encoder(frames))
         loss, tensors = dense_label_loss(out, presence, inverse_depth, config.depth_coef)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         stage.update(advance=len(frames))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -14,7 +15,7 @@ from flare.console import Console
 from flare.errors import UserError
 from flare.imitation.demonstrations import Demonstrations
 from flare.metrics import MetricsLog
-from flare.policy.config import PRESETS, PolicyConfig
+from flare.policy.config import small_preset
 from flare.recipes.encoder import EncoderConfig, LabelledViews, pretrain_encoder
 from flare.recipes.imitate import ImitationConfig, imitate
 from flare.run_folder import RunFolder, file_hashes, make_manifest
@@ -22,6 +23,8 @@ from flare.signals import StopFlag
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.privileged import NUM_PRIVILEGED
 from flare.worlds.embedded import House
+
+Critic = Literal["tower", "facts"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +38,7 @@ class PretrainConfig:
     name: str | None = None
     seed: int = 0
     num_threads: int = 0  # of PyTorch; 0: one per core
-    network: PolicyConfig = field(default_factory=lambda: PRESETS["small"])
+    critic: Critic = "facts"  # what values are computed from; "tower": images, as the original
     world: WorldConfig = field(default_factory=WorldConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -43,22 +46,24 @@ class PretrainConfig:
 
 
 def make_agent(
-    network: PolicyConfig, world: WorldConfig, task: TaskConfig, goal_types: tuple[str, ...]
+    world: WorldConfig, task: TaskConfig, goal_types: tuple[str, ...], critic: Critic = "facts"
 ) -> AgentConfig:
-    """The agent of a network preset for these goals, actions and cameras."""
+    """The small agent for these goals, actions and cameras."""
     vocabulary = Vocabulary.of_types(goal_types)
-    camera = world.camera
-    image = replace(
-        network.image, height=camera.height, width=camera.width, num_cameras=camera.num_cameras
+    network = small_preset(
+        camera=world.camera,
+        num_actions=len(world.action_names),
+        vocab_size=len(vocabulary),
+        num_facts=NUM_PRIVILEGED,
+        critic=critic,
     )
-    network = replace(
-        network, image=image, num_actions=len(world.action_names), vocab_size=len(vocabulary),
-        critic="facts", num_facts=NUM_PRIVILEGED,
-    )  # fmt: skip
     return AgentConfig(
-        network=network, words=vocabulary.words, action_names=world.action_names, camera=camera,
+        network=network,
+        words=vocabulary.words,
+        action_names=world.action_names,
+        camera=world.camera,
         max_steps=task.max_steps,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,9 +94,8 @@ class Pretraining:
                 policy, self._views(policy.image_encoder.grid), self.encoder,
                 len(self.goal_types), stage, should_stop,
             )  # fmt: skip
-        metrics.append(
-            {"stage": "encoder", "iteration": 1, "step": self.encoder.num_views, **stats}
-        )
+        views = self.encoder.num_views
+        metrics.append({"stage": "encoder", "iteration": 1, "step": views, **stats})
         total = self.imitation.num_epochs * demonstrations.num_episodes
 
         def log(epoch: int, numbers: dict[str, float]) -> None:
@@ -138,7 +142,7 @@ def run_pretrain(config: PretrainConfig) -> int:
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     goal_types = config.task.sampler.target_types
-    agent = make_agent(config.network, world, config.task, goal_types)
+    agent = make_agent(world, config.task, goal_types, config.critic)
     run = RunFolder.create(config.runs, config.name, prefix="pretrain")
     inputs = file_hashes([config.houses, config.demonstrations])
     run.describe(config, make_manifest(recipe="pretrain", seed=config.seed, inputs=inputs))
