@@ -174,7 +174,7 @@ class SuccessWindow:
             raise ValueError(f"a window holds at least one episode, got {size}")
         self._recent: deque[bool] = deque(maxlen=size)
 
-    def push(self, success: bool) -> None:
+    def add(self, success: bool) -> None:
         """Add one finished episode."""
         self._recent.append(bool(success))
 
@@ -188,10 +188,9 @@ class SuccessWindow:
         """Share of successes in the window; NaN while it is empty."""
         return sum(self._recent) / len(self._recent) if self._recent else math.nan
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson 95 % interval of the rate; (0, 1) while the window is empty."""
-        return wilson_interval(sum(self._recent), len(self._recent))
+    def interval(self) -> tuple[float, float, float]:
+        """The rate with its Wilson 95 % interval, (rate, low, high); (NaN, 0, 1) while empty."""
+        return (self.rate, *wilson_interval(sum(self._recent), len(self._recent)))
 
     def state_dict(self) -> dict[str, list[int]]:
         """The window's content, oldest first."""

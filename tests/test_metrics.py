@@ -143,16 +143,16 @@ def test_lines_are_strict_json(tmp_path):
 
 def test_window_keeps_the_last_episodes():
     window = SuccessWindow(3)
-    assert (window.count, window.interval) == (0, (0.0, 1.0))
+    assert (window.count, window.interval()[1:]) == (0, (0.0, 1.0))
     assert math.isnan(window.rate)
     for success in (True, True, False, False):
-        window.push(success)
+        window.add(success)
     assert (window.count, window.rate) == (3, pytest.approx(1 / 3))
-    assert window.interval == wilson_interval(1, 3)
+    assert window.interval() == (window.rate, *wilson_interval(1, 3))
     copy = SuccessWindow(3)
     copy.load_state_dict(json.loads(json.dumps(window.state_dict())))
-    copy.push(True)
-    window.push(True)
+    copy.add(True)
+    window.add(True)
     assert copy.rate == window.rate == pytest.approx(1 / 3)
     with pytest.raises(ValueError, match="at least one"):
         SuccessWindow(0)
