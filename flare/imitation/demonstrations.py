@@ -7,7 +7,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from flare.worlds.world import Worlds
 from numpy.typing import NDArray
 
 from flare.atomic import atomic_path
@@ -15,6 +14,7 @@ from flare.errors import UserError
 from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
 from flare.tasks.sampler import EpisodeSampler
 from flare.tasks.task import Task
+from flare.worlds.world import Worlds
 
 _FORMAT = 1
 

@@ -144,7 +144,7 @@ class Finetuner:
         state, ended = self.state, list(self._finished)
         self._finished.clear()
         for episode in ended:
-            state.window.push(episode.success)
+            state.window.add(episode.success)
             self.episodes.append(asdict(episode))
         state.episodes += len(ended)
         self.episodes.sync()
@@ -194,7 +194,7 @@ class Finetuner:
             record = self.iterate()
             stage.update(
                 advance=min(state.step, total) - before,
-                success=(state.window.rate, *state.window.interval),
+                success=state.window.interval(),
                 sps=record["time"]["sps"],
                 split=record["time"]["split"],
             )
@@ -225,19 +225,18 @@ def _new_run(config: FinetuneConfig) -> tuple[Finetuner, FinetuneConfig]:
         raise UserError(
             "is missing", key=missing, mend="give --checkpoint and --houses, or --resume RUN"
         )
+    house_file = config.houses
     agent, policy, _ = load_agent(config.checkpoint)
     config = replace(
         config,
         world=replace(config.world, camera=agent.camera, action_names=agent.action_names),
         task=replace(config.task, max_steps=agent.max_steps),
     )
-    houses = load_house_file(
-        config.houses, limit=config.max_houses, num_threads=config.world.threads
-    )
+    houses = load_house_file(house_file, limit=config.max_houses, num_threads=config.world.threads)
     run = RunFolder.create(config.runs, config.name, prefix="finetune")
     run.describe(
         config,
-        make_manifest(recipe="finetune", seed=config.seed, inputs=file_hashes([config.houses])),
+        make_manifest(recipe="finetune", seed=config.seed, inputs=file_hashes([house_file])),
     )
     tuner = Finetuner(agent=agent, policy=policy, houses=houses, config=config, run=run)
     tuner.start()

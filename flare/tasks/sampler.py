@@ -1,6 +1,6 @@
 """Which house, which goal, which start: episodes as a pure function of (seed, env, episode)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ class HouseView(Protocol):
         """What to call the house in messages."""
         ...
 
-    def objects(self) -> list[dict[str, Any]]:
+    def objects(self) -> Sequence[Mapping[str, Any]]:
         """Objects in index order; of each the key "type" is read."""
         ...
 
