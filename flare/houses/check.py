@@ -22,7 +22,7 @@ class HouseCheck:
     unknown_types: tuple[tuple[str, int], ...] = ()  # type, how many; drawn as a plain body
     guessed_sizes: tuple[tuple[str, int], ...] = ()  # type, how many; box from the type's default
     unreachable_rooms: tuple[str, ...] = ()  # ids
-    start_is_free: bool = False
+    start_is_free: bool = False  # in some direction of view
     hash: int = 0  # of the document, as manifests record it
 
     def __str__(self) -> str:
@@ -59,7 +59,8 @@ def check_house(source: str, text: str) -> HouseCheck:
     reached = set(house.reachable_rooms().tolist())
     rooms = house.rooms()
     closed = tuple(room["id"] for index, room in enumerate(rooms) if index not in reached)
-    start_is_free = not house.blocked(*house.start)
+    x, z, _ = house.start
+    start_is_free = not all(house.blocked(x, z, yaw) for yaw in range(0, 360, 30))
     return HouseCheck(
         source=source,
         ok=start_is_free and not closed,

@@ -137,13 +137,13 @@ def _split(
 
 
 def _corner_box(labels: Labels, room: int, draws: Draws) -> tuple[slice, slice] | None:
-    """Pick a rectangle in a corner of a rectangular room that leaves the rest wide enough."""
+    """Pick a rectangle in a corner of a rectangular room that leaves most of it."""
     zs, xs = np.nonzero(labels == room)
     x0, x1, z0, z1 = int(xs.min()), int(xs.max()) + 1, int(zs.min()), int(zs.max()) + 1
     if (x1 - x0) * (z1 - z0) != xs.size or min(x1 - x0, z1 - z0) < _NARROWEST + 4:
         return None
-    width = draws.integer(4, x1 - x0 - _NARROWEST)
-    depth = draws.integer(4, z1 - z0 - _NARROWEST)
+    width = draws.integer(4, min(x1 - x0 - _NARROWEST, (x1 - x0) // 2))
+    depth = draws.integer(4, min(z1 - z0 - _NARROWEST, (z1 - z0) // 2))
     left = x0 if draws.chance(0.5) else x1 - width
     low = z0 if draws.chance(0.5) else z1 - depth
     return slice(low, low + depth), slice(left, left + width)
