@@ -182,12 +182,11 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _smoothed(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Average over a centred window of a tenth of the points, narrower at the ends."""
+    """Average over a centred window of a tenth of the points, cut off at the ends."""
     reach = max(1, len(points) // 20)
     result = []
     for i, (x, _) in enumerate(points):
-        half = min(reach, i, len(points) - 1 - i)
-        window = points[i - half : i + half + 1]
+        window = points[max(0, i - reach) : i + reach + 1]
         result.append((x, sum(y for _, y in window) / len(window)))
     return result
 

@@ -14,7 +14,7 @@ Record = dict[str, Any]
 
 # Title, names that recipes have for it (the first that occurs is drawn), whether it is a share.
 _CURVES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
-    ("Success rate", ("success_rate",), True),
+    ("Success in training", ("success_rate",), True),
     ("Return", ("return", "mean_return"), False),
     ("Loss", ("loss", "imitation_loss"), False),
     ("Accuracy", ("accuracy", "action_accuracy"), True),

@@ -145,7 +145,7 @@ def _encode(pictures: list[NDArray[np.uint8]], codec: str, container: str, crf: 
 
 def _codec_options(codec: str, crf: int) -> dict[str, str]:
     if codec == "libx264":
-        return {"crf": str(crf), "preset": "medium", "tune": "animation", "g": "60"}
+        return {"crf": str(crf), "preset": "fast", "tune": "animation", "g": "60"}
     return {"crf": str(crf + 8), "b": "0", "g": "60"}
 
 
