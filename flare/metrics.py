@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from flare.atomic import PathLike
+from flare.atomic import PathLike, explained
 from flare.errors import UserError
 
 Record = dict[str, Any]
@@ -43,9 +43,16 @@ class JsonLines:
             self.append(record)
 
     def sync(self) -> None:
-        """Make all that was appended durable."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Make all that was appended durable.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise explained(error, self.path, 0) from error
 
     def close(self) -> None:
         """Sync and close; more than once is fine."""

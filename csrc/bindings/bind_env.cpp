@@ -1,7 +1,164 @@
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "bindings/array_argument.hpp"
 #include "bindings/bind.hpp"
+#include "env/batch_env.hpp"
+#include "sim/action.hpp"
+
+namespace py = pybind11;
 
 namespace flare::bindings {
+namespace {
 
-void bind_env(pybind11::module_& m) { (void)m; }
+using env::BatchEnv;
+using env::PlayableHouse;
+using sim::EpisodeSpec;
+using sim::Facts;
+using sim::WorldState;
+
+/// A saved state is a row of bytes to Python: tensors and files take them without knowing more.
+constexpr auto kStateBytes = static_cast<py::ssize_t>(sizeof(WorldState));
+
+env::StepOutputs outputs_of(const BatchEnv& self, py::array& frames, py::array& facts) {
+  const auto& c = self.config();
+  return {write_pointer<std::uint8_t>(frames, "frames",
+                                      {c.num_envs, c.num_cameras, c.height, c.width, 3}),
+          write_pointer<Facts>(facts, "facts", {c.num_envs})};
+}
+
+/// The number of rows of a one-dimensional argument that decides how long its siblings must be.
+py::ssize_t rows_of(const py::array& array, const char* name) {
+  if (array.ndim() == 1) return array.shape(0);
+  throw ShapeError(std::string(name) + ": expected one dimension, got " +
+                   std::to_string(array.ndim()));
+}
+
+void reset(BatchEnv& self, const py::array& env_ids, const py::array& specs, py::array& frames,
+           py::array& facts) {
+  const py::ssize_t n = rows_of(env_ids, "env_ids");
+  const auto ids = read_vector<std::int32_t>(env_ids, "env_ids", n);
+  const auto starts = read_vector<EpisodeSpec>(specs, "specs", n);
+  const auto out = outputs_of(self, frames, facts);
+  const py::gil_scoped_release unlocked;
+  self.reset(ids, starts, out);
+}
+
+void step(BatchEnv& self, const py::array& actions, py::array& frames, py::array& facts) {
+  const auto ids = read_vector<std::int32_t>(actions, "actions", self.config().num_envs);
+  const auto out = outputs_of(self, frames, facts);
+  const py::gil_scoped_release unlocked;
+  self.step(ids, out);
+}
+
+py::array_t<std::int32_t> expert_actions(const BatchEnv& self) {
+  py::array_t<std::int32_t> actions(self.config().num_envs);
+  const std::span<std::int32_t> view(actions.mutable_data(),
+                                     static_cast<std::size_t>(actions.size()));
+  const py::gil_scoped_release unlocked;
+  self.expert_actions(view);
+  return actions;
+}
+
+py::tuple render(BatchEnv& self, const py::array& env_ids, int camera, int width, int height,
+                 bool depth, bool ids) {
+  const py::ssize_t n = rows_of(env_ids, "env_ids");
+  const auto rows = read_vector<std::int32_t>(env_ids, "env_ids", n);
+  if (width < 1 || height < 1) {
+    throw ShapeError("width, height: expected positive numbers, got " + std::to_string(width) +
+                     " and " + std::to_string(height));
+  }
+  py::array_t<std::uint8_t> rgb({n, py::ssize_t{height}, py::ssize_t{width}, py::ssize_t{3}});
+  py::object depth_out = py::none();
+  py::object ids_out = py::none();
+  float* depth_data = nullptr;
+  std::uint16_t* ids_data = nullptr;
+  if (depth) {
+    py::array_t<float> array({n, py::ssize_t{height}, py::ssize_t{width}});
+    depth_data = array.mutable_data();
+    depth_out = std::move(array);
+  }
+  if (ids) {
+    py::array_t<std::uint16_t> array({n, py::ssize_t{height}, py::ssize_t{width}});
+    ids_data = array.mutable_data();
+    ids_out = std::move(array);
+  }
+  std::uint8_t* rgb_data = rgb.mutable_data();
+  {
+    const py::gil_scoped_release unlocked;
+    self.render(rows, camera, width, height, rgb_data, depth_data, ids_data);
+  }
+  return py::make_tuple(rgb, depth_out, ids_out);
+}
+
+py::array_t<std::uint8_t> save_state(const BatchEnv& self) {
+  const int n = self.config().num_envs;
+  py::array_t<std::uint8_t> out({py::ssize_t{n}, kStateBytes});
+  for (int env = 0; env < n; ++env) {
+    const WorldState state = self.state(env);
+    std::memcpy(out.mutable_data(env, 0), &state, sizeof(WorldState));
+  }
+  return out;
+}
+
+void restore(BatchEnv& self, const py::array& env_ids, const py::array& states, py::array& frames,
+             py::array& facts) {
+  const py::ssize_t n = rows_of(env_ids, "env_ids");
+  const auto ids = read_vector<std::int32_t>(env_ids, "env_ids", n);
+  check_array(states, "states", py::dtype::of<std::uint8_t>(), {n, kStateBytes}, Access::kRead);
+  std::vector<WorldState> copies(static_cast<std::size_t>(n));  // bytes need not be aligned
+  std::memcpy(copies.data(), states.data(), copies.size() * sizeof(WorldState));
+  const auto out = outputs_of(self, frames, facts);
+  const py::gil_scoped_release unlocked;
+  self.restore(ids, copies, out);
+}
+
+std::unique_ptr<BatchEnv> make_env(const std::vector<PlayableHouse>& houses, int num_envs,
+                                   int num_threads, int width, int height, int num_cameras) {
+  const py::gil_scoped_release unlocked;
+  return std::make_unique<BatchEnv>(
+      houses, env::BatchEnvConfig{num_envs, num_threads, width, height, num_cameras});
+}
+
+}  // namespace
+
+void bind_env(py::module_& m) {
+  PYBIND11_NUMPY_DTYPE(Facts, position, yaw_deg, travelled, step, last_action, last_action_success,
+                       collided, target_visible, target_in_view, house, room, num_rooms,
+                       num_targets, rooms_seen, target_distance, target_bearing_deg,
+                       target_geodesic, path_bearing_deg, held_object, arm_lift, arm_extension,
+                       wrist_yaw_deg, visible, distance);
+  PYBIND11_NUMPY_DTYPE(EpisodeSpec, seed, house, x, z, yaw_deg, num_targets, camera_noise, targets);
+  m.attr("FACTS_DTYPE") = py::dtype::of<Facts>();
+  m.attr("EPISODE_DTYPE") = py::dtype::of<EpisodeSpec>();
+  m.attr("WORLD_STATE_BYTES") = kStateBytes;
+  m.attr("MAX_TARGETS") = sim::kMaxTargets;
+  py::tuple names(sim::kActionNames.size());
+  for (std::size_t i = 0; i < sim::kActionNames.size(); ++i) {
+    names[i] = py::str(sim::kActionNames[i].data(), sim::kActionNames[i].size());
+  }
+  m.attr("ACTION_NAMES") = names;
+
+  py::class_<BatchEnv>(m, "BatchEnv", "N embedded worlds over a pool of threads.")
+      .def(py::init(&make_env), py::arg("houses"), py::kw_only(), py::arg("num_envs"),
+           py::arg("num_threads"), py::arg("width"), py::arg("height"), py::arg("num_cameras"))
+      .def_property_readonly("num_envs", [](const BatchEnv& e) { return e.config().num_envs; })
+      .def_property_readonly("num_threads",
+                             [](const BatchEnv& e) { return e.config().num_threads; })
+      .def("reset", &reset, py::arg("env_ids"), py::arg("specs"), py::arg("frames"),
+           py::arg("facts"))
+      .def("step", &step, py::arg("actions"), py::arg("frames"), py::arg("facts"))
+      .def("expert_actions", &expert_actions)
+      .def("render", &render, py::arg("env_ids"), py::arg("camera"), py::arg("width"),
+           py::arg("height"), py::kw_only(), py::arg("depth") = false, py::arg("ids") = false)
+      .def("save_state", &save_state)
+      .def("restore", &restore, py::arg("env_ids"), py::arg("states"), py::arg("frames"),
+           py::arg("facts"));
+}
 
 }  // namespace flare::bindings

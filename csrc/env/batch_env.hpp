@@ -34,20 +34,26 @@ struct StepOutputs {
 
 class BatchEnv {
  public:
+  /// Throws StateError for a count or size that is not positive, a number of cameras other than 1
+  /// or 2, or no houses.
   BatchEnv(std::vector<PlayableHouse> houses, const BatchEnvConfig& config);
   ~BatchEnv();
   BatchEnv(const BatchEnv&) = delete;
   BatchEnv& operator=(const BatchEnv&) = delete;
+  BatchEnv(BatchEnv&&) = delete;
+  BatchEnv& operator=(BatchEnv&&) = delete;
 
   /// Starts episodes in the listed envs and writes their first frames and facts (rows env_ids of
   /// the outputs). Throws StateError for a bad spec; no listed env is changed then.
   void reset(std::span<const std::int32_t> env_ids, std::span<const sim::EpisodeSpec> specs,
              const StepOutputs& out);
 
-  /// One action per env [N]. Throws StateError before the first reset of any env.
+  /// One action per env [N]. Throws StateError before the first reset of any env and for an action
+  /// that the embedded robot does not have; no env is changed then. Allocates nothing.
   void step(std::span<const std::int32_t> actions, const StepOutputs& out);
 
   /// Draws the current state again at any size; null pointers are skipped.
+  /// @param camera 0 navigation, 1 manipulation
   /// rgb [n, h, w, 3] uint8, depth [n, h, w] float32 m, ids [n, h, w] uint16.
   void render(std::span<const std::int32_t> env_ids, int camera, int width, int height,
               std::uint8_t* rgb, float* depth, std::uint16_t* ids);
@@ -55,7 +61,8 @@ class BatchEnv {
   void expert_actions(std::span<std::int32_t> actions) const;  // [N]
 
   [[nodiscard]] sim::WorldState state(int env) const;
-  /// Puts saved states back and redraws. Same rows as reset.
+  /// Puts saved states back and redraws. Same rows as reset. Throws StateError for a state that
+  /// does not fit these houses; no listed env is changed then.
   void restore(std::span<const std::int32_t> env_ids, std::span<const sim::WorldState> states,
                const StepOutputs& out);
 

@@ -1,7 +1,8 @@
 // A disc that stands for the robot's body against walls with door gaps and object footprints.
 #pragma once
 
-#include <memory>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/geometry.hpp"
@@ -14,30 +15,56 @@ inline constexpr float kBodyHeight = 1.435714F;   // m
 inline constexpr float kBodyCentreOffset =
     -0.1092373F;  // m along the heading, from the reference point
 
+/// A straight piece of wall on the floor plan.
+struct Segment {
+  Vec2 a, b;
+};
+
+/// An object's box seen from above.
+struct Footprint {
+  Vec2 centre, half, axis;  // axis: unit vector of the box's own x
+};
+
+Footprint footprint_of(const Object& object);
+/// The point of a footprint nearest to `point`; `point` itself when it lies inside.
+Vec2 closest_point(const Footprint& box, Vec2 point);
+Vec2 closest_point(const Segment& segment, Vec2 point);
+/// Do two straight pieces share a point?
+bool crosses(const Segment& s, const Segment& t);
+
 /// Obstacles of one house in a uniform grid. Immutable, shared by all worlds in the house.
 class CollisionMap {
  public:
   explicit CollisionMap(const House& house);
 
-  /// Would a disc of `radius` around `centre` touch a wall or an object in the body's height band?
+  /// Would a disc of `radius` around `centre` overlap a wall or an object in the body's height
+  /// band? Touching is free. True outside the house's bounds.
   [[nodiscard]] bool blocked(Vec2 centre, float radius = kBodyRadius) const;
 
-  /// The same for a disc swept from a to b in sub-steps of at most half a radius.
+  /// The same for a disc swept from a to b in sub-steps of at most half a radius. `a` itself is
+  /// where the disc already is and is not checked.
   [[nodiscard]] bool sweep_blocked(Vec2 a, Vec2 b, float radius = kBodyRadius) const;
 
+  /// Walls as they stand in the way: door gaps cut out, passages left out.
+  [[nodiscard]] std::span<const Segment> walls() const { return segments_; }
+
  private:
-  struct Segment {
-    Vec2 a, b;
-  };
-  struct Footprint {
-    Vec2 centre, half, axis;  // axis: unit vector of the box's own x
-  };
+  void add_walls(const House& house);
+  void add_objects(const House& house);
+  void fill_grid();
+  [[nodiscard]] int column(float x) const;
+  [[nodiscard]] int row(float z) const;
+  [[nodiscard]] bool cell_blocks(int cell, Vec2 centre, float radius) const;
+
   Bounds bounds_;
-  float cell_ = 0.5F;
   int columns_ = 0, rows_ = 0;
   std::vector<Segment> segments_;
   std::vector<Footprint> footprints_;
-  std::vector<std::vector<std::int32_t>> cells_;  // >= 0 segment, < 0 footprint ~index
+  // Compressed rows: the obstacles of cell c are items_[starts_[c] .. starts_[c + 1]), >= 0 a
+  // segment, < 0 the footprint ~item. An obstacle is listed wherever it comes within a body radius,
+  // so that a query for the body looks at one cell.
+  std::vector<std::int32_t> starts_;
+  std::vector<std::int32_t> items_;
 };
 
 }  // namespace flare::sim

@@ -1,5 +1,10 @@
 // Where the robot can stand, and how far it is to walk: an 8-connected grid over the free space,
 // its largest component, and geodesic distance fields by Dijkstra.
+//
+// A cell is a place for the centre of the body's disc, not for the agent's reference point: a walk
+// moves the disc along its heading whatever the heading is, so one grid serves all headings. The
+// reference point is 0.109 m ahead of the disc; a start (x, z, yaw) near a cell is therefore to be
+// checked with CollisionMap::blocked.
 #pragma once
 
 #include <cstdint>
@@ -16,31 +21,45 @@ namespace flare::sim {
 struct GeodesicField {
   std::vector<float> distance;     // [num_cells] m
   std::vector<std::int32_t> next;  // [num_cells] neighbour one step nearer, itself at a goal
+  std::vector<std::int8_t> goal;   // [num_cells] which of the given objects the walk ends at, -1
 };
 
 class NavGrid {
  public:
-  static constexpr float kSpacing = 0.1F;  // m
+  static constexpr float kSpacing = 0.1F;     // m
+  static constexpr float kNearestMax = 0.5F;  // m, nearest_cell looks no farther
 
   NavGrid(const House& house, const CollisionMap& collision);
 
   [[nodiscard]] int num_cells() const { return static_cast<int>(cells_.size()); }
   [[nodiscard]] std::span<const Vec2> cells() const { return cells_; }          // largest component
   [[nodiscard]] std::span<const std::int32_t> rooms() const { return rooms_; }  // room of each cell
-  /// The reachable cell nearest to a point, -1 if none is within 0.5 m.
+  /// The reachable cell nearest to a point, -1 if none is within kNearestMax.
   [[nodiscard]] int nearest_cell(Vec2 point) const;
 
   /// Distances to stand within `reach` metres of any of the objects' boxes, with a line of sight
-  /// that no wall cuts. Throws nothing; all -1 when no cell qualifies.
+  /// that no wall cuts. Places from which the object is also inside the camera's vertical angle and
+  /// not hidden behind another object (sight.hpp) are the goals of an object that has any.
+  /// Throws nothing; all -1 when no cell qualifies.
   [[nodiscard]] GeodesicField field_to_objects(const House& house, const CollisionMap& collision,
                                                std::span<const std::int32_t> objects,
                                                float reach) const;
+  /// Distances to a set of cells.
+  [[nodiscard]] GeodesicField field_to_cells(std::span<const std::int32_t> goal_cells) const;
 
  private:
+  [[nodiscard]] std::vector<std::uint8_t> free_places(const CollisionMap& collision) const;
+  void keep_largest_component(const std::vector<std::uint8_t>& is_free);
+  [[nodiscard]] Vec2 place(int index) const;
+  [[nodiscard]] int column_near(float x) const;
+  [[nodiscard]] int row_near(float z) const;
+  void spread(GeodesicField& field) const;
+
   Bounds bounds_;
-  int columns_ = 0, row_count_ = 0;
+  int columns_ = 0, row_count_ = 0;    // with a blocked rim, so that neighbours need no checks
   std::vector<std::int32_t> cell_at_;  // [rows * columns] index into cells_, -1 blocked
   std::vector<Vec2> cells_;
+  std::vector<std::int32_t> place_of_;  // [num_cells] index into cell_at_
   std::vector<std::int32_t> rooms_;
 };
 

@@ -1,13 +1,17 @@
 // State of one env. step() is the whole pipeline of an action; nothing here knows of images.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "sim/action.hpp"
+#include "sim/body.hpp"
 #include "sim/collision.hpp"
 #include "sim/facts.hpp"
 #include "sim/house.hpp"
+#include "sim/kinematics.hpp"
 #include "sim/nav_grid.hpp"
 
 namespace flare::sim {
@@ -26,35 +30,61 @@ struct CameraSettings {
   float manip_pitch_deg = 33.0F, manip_fov_deg = 59.0F;
 };
 
-/// Plain data, so that it can be saved and loaded as bytes (exact resume).
+/// The settings of an episode: drawn from its seed as the original does at a house load when
+/// spec.camera_noise is 1, else the middle of each range.
+CameraSettings draw_cameras(const EpisodeSpec& spec);
+
+/// Seed of the episode's wall and floor materials, 0 for the house's own. The original randomises
+/// materials in training with probability 0.8 (flare.md section 2.7); here whenever the camera is
+/// randomised too (spec.camera_noise is 1).
+std::uint64_t draw_material_seed(const EpisodeSpec& spec);
+
+/// Plain data without hidden padding, so that it can be saved and loaded as bytes (exact resume).
 struct WorldState {
   EpisodeSpec spec{};
+  std::uint64_t rooms_seen = 0;
   Vec2 position;
   float yaw_deg = 0.0F;
   float travelled = 0.0F;
   std::int32_t step = 0;
   std::int32_t last_action = -1;
-  std::uint64_t rooms_seen = 0;
+  float best_geodesic = -1.0F;  // m, least of the episode so far, -1 before one is known
+  std::int32_t stalled = 0;     // actions since it last became smaller
+  CameraSettings cameras;
   std::uint8_t last_action_success = 1;
   std::uint8_t collided = 0;
-  CameraSettings cameras;
+  std::array<std::uint8_t, 6> unused{};
 };
+static_assert(sizeof(WorldState) == 160, "saved states have no hidden padding");
 
 class World {
  public:
-  static constexpr float kAgentHeight = 0.9009982F;   // m, y of the reference point
+  static constexpr float kAgentHeight = sim::kAgentHeight;
   static constexpr float kVisibilityDistance = 2.0F;  // m
 
-  /// Starts an episode. Throws StateError if the start is inside an obstacle or a target index is
-  /// out of range.
-  void reset(std::shared_ptr<const LoadedHouse> house, const EpisodeSpec& spec);
+  /// Throws StateError if the start is not a free place of the house or a target is out of range.
+  static void check(const LoadedHouse& house, const EpisodeSpec& spec);
 
-  /// Executes one action: a blocked move or rotation fails and changes nothing.
+  /// Starts an episode. Throws as check does, then changes nothing.
+  /// @param field  distances to spec's targets (NavGrid::field_to_objects with
+  ///               kVisibilityDistance), nullptr without targets
+  void reset(std::shared_ptr<const LoadedHouse> house, const EpisodeSpec& spec,
+             std::shared_ptr<const GeodesicField> field);
+
+  /// Executes one action: a blocked move or rotation fails and changes nothing. done and sub_done
+  /// move nothing and succeed; their verdict is the task's. Throws StateError for actions of the
+  /// arm, which the embedded robot does not have.
   void step(Action action);
+
+  /// Throws StateError for an action that step would refuse.
+  static void check(Action action);
 
   [[nodiscard]] const WorldState& state() const { return state_; }
   [[nodiscard]] const LoadedHouse& house() const { return *house_; }
-  void restore(std::shared_ptr<const LoadedHouse> house, const WorldState& state);
+  [[nodiscard]] std::span<const std::int32_t> targets() const;
+  [[nodiscard]] Pose pose() const { return {state_.position, state_.yaw_deg}; }
+  void restore(std::shared_ptr<const LoadedHouse> house, const WorldState& state,
+               std::shared_ptr<const GeodesicField> field);
 
   /// @param pixels [num_targets] pixels of each target in the navigation image
   void write_facts(std::span<const std::int32_t> pixels, Facts& facts) const;
@@ -64,6 +94,10 @@ class World {
   [[nodiscard]] Action expert_action(std::span<const std::int32_t> pixels) const;
 
  private:
+  void note_progress();
+  void enter_room();
+  void write_targets(std::span<const std::int32_t> pixels, Facts& facts) const;
+
   std::shared_ptr<const LoadedHouse> house_;
   std::shared_ptr<const GeodesicField> field_;
   WorldState state_;

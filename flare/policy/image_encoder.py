@@ -16,7 +16,9 @@ _CHUNK = 64
 class ImageEncoder(nn.Module):
     """Convolutions shared by all cameras, then a 1 x 1 convolution down to few channels per cell.
 
-    Nothing is pooled over the grid, so a linear layer behind it can tell bearings apart.
+    Nothing is pooled over the grid, so a linear layer behind it can tell bearings apart. The first
+    convolution does not pad: up to first_stride - 1 pixels at the right and bottom border stay
+    unread where the size does not fit its steps.
     """
 
     def __init__(self, config: ImageEncoderConfig) -> None:

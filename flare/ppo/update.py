@@ -129,20 +129,15 @@ def ppo_update(
         group["lr"] = share * _base_rate(config, group["name"])
     work = _Minibatches(policy, batch, config, progress, anchor, warmup)
     steps: list[dict[str, Tensor]] = []
-    for _ in range(config.num_epochs):
-        for start, stop in work.blocks():
-            loss, stats = work.loss(start, stop)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            stats["grad_norm"] = nn.utils.clip_grad_norm_(_moving(optimizer), config.max_grad_norm)
-            stop_here = _must_stop(loss, stats, config, len(steps))
-            steps.append(stats)
-            if stop_here:
-                break
-            optimizer.step()
-        else:
-            continue
-        break
+    for start, stop in work.schedule():
+        loss, stats = work.loss(start, stop)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        stats["grad_norm"] = nn.utils.clip_grad_norm_(_moving(optimizer), config.max_grad_norm)
+        steps.append(stats)
+        if _must_stop(loss, stats, config, len(steps)):
+            break
+        optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return {
         **_fetch(steps),
@@ -182,11 +177,15 @@ class _Minibatches:
                 raise ValueError(f"anchor_coef is {self.anchor_coef}, but there is no anchor")
             self.reference = anchor.logits(batch.obs, batch.episode_start)
 
-    def blocks(self) -> Iterator[tuple[int, int]]:
-        """First and past-last environment of each minibatch; sizes differ by at most one."""
+    def schedule(self) -> Iterator[tuple[int, int]]:
+        """First and past-last environment of every minibatch of every epoch.
+
+        Sizes differ by at most one environment. Blocks are views of the rollout, in one order.
+        """
         count = self.config.num_minibatches
         edges = [self.num_envs * i // count for i in range(count + 1)]
-        yield from pairwise(edges)
+        for _ in range(self.config.num_epochs):
+            yield from pairwise(edges)
 
     def loss(self, start: int, stop: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss to minimise on environments start to stop, and its statistics."""
@@ -233,13 +232,13 @@ def _moving(optimizer: Optimizer) -> list[Tensor]:
     return [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
 
 
-def _must_stop(loss: Tensor, stats: dict[str, Tensor], config: PPOConfig, steps_done: int) -> bool:
+def _must_stop(loss: Tensor, stats: dict[str, Tensor], config: PPOConfig, step: int) -> bool:
     """Whether the update ends before this gradient step; refuses numbers that are not finite."""
     kl = stats.get("approx_kl", torch.zeros_like(loss))
     numbers = torch.stack([loss.detach(), stats["grad_norm"], kl]).tolist()
     if not all(math.isfinite(number) for number in numbers):
         raise UserError(
-            f"gradient step {steps_done + 1} of a PPO update has loss {numbers[0]} and "
+            f"gradient step {step} of a PPO update has loss {numbers[0]} and "
             f"gradient norm {numbers[1]}",
             mend="lower actor_learning_rate and critic_learning_rate, and go on from the last "
             "checkpoint",

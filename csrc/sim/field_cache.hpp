@@ -1,0 +1,45 @@
+// Geodesic fields by (house, targets), so that episodes with the same goal share one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "sim/world.hpp"
+
+namespace flare::sim {
+
+/// Least-recently-used, safe from several threads. A field is a function of its key alone, so
+/// neither eviction nor the order of calls changes a result.
+class FieldCache {
+ public:
+  /// @param capacity_bytes  fields beyond it are dropped, oldest use first
+  explicit FieldCache(std::size_t capacity_bytes) : capacity_(capacity_bytes) {}
+
+  /// The field of `targets` (indices into the house's objects), nullptr for no targets.
+  std::shared_ptr<const GeodesicField> get(const std::shared_ptr<const LoadedHouse>& house,
+                                           std::span<const std::int32_t> targets);
+
+ private:
+  using Key = std::pair<const LoadedHouse*, std::vector<std::int32_t>>;
+  struct Entry {
+    std::shared_ptr<const LoadedHouse> house;  // keeps the key's address taken
+    std::shared_ptr<const GeodesicField> field;
+    std::list<Key>::iterator use;
+  };
+  std::shared_ptr<const GeodesicField> find(const Key& key);
+
+  std::size_t capacity_;
+  std::mutex mutex_;
+  std::size_t bytes_ = 0;  // guarded by mutex_, as are the two below
+  std::list<Key> uses_;    // most recent first
+  std::map<Key, Entry> entries_;
+};
+
+}  // namespace flare::sim

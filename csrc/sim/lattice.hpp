@@ -1,0 +1,18 @@
+// A bounded search over (x, z, yaw) for the few actions that get the body out of a tight spot.
+#pragma once
+
+#include <optional>
+
+#include "sim/kinematics.hpp"
+#include "sim/nav_grid.hpp"
+
+namespace flare::sim {
+
+/// First action of a shortest sequence of base actions from `start` to any pose whose field
+/// distance is below `below` (A*, at most a few thousand poses). Empty if none is found. Following
+/// it and asking again with the same `below` arrives: each answer is one action nearer.
+std::optional<Action> first_action_towards(const CollisionMap& collision, const NavGrid& grid,
+                                           const GeodesicField& field, const Pose& start,
+                                           float below);
+
+}  // namespace flare::sim

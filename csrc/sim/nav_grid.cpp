@@ -1,0 +1,228 @@
+#include "sim/nav_grid.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <queue>
+#include <utility>
+
+#include "sim/sight.hpp"
+
+namespace flare::sim {
+namespace {
+
+constexpr float kDiagonal = 1.41421356F * NavGrid::kSpacing;
+
+/// The eight neighbours as steps in a grid of `columns`; a diagonal lists the two places it passes
+/// between, both of which must be free.
+struct Neighbour {
+  int step;
+  int beside0, beside1;
+  float cost;
+};
+
+std::array<Neighbour, 8> neighbours(int columns) {
+  const int up = columns;
+  return {{{1, 0, 0, NavGrid::kSpacing},
+           {-1, 0, 0, NavGrid::kSpacing},
+           {up, 0, 0, NavGrid::kSpacing},
+           {-up, 0, 0, NavGrid::kSpacing},
+           {up + 1, up, 1, kDiagonal},
+           {up - 1, up, -1, kDiagonal},
+           {-up + 1, -up, 1, kDiagonal},
+           {-up - 1, -up, -1, kDiagonal}}};
+}
+
+bool polygon_holds(const std::vector<Vec2>& polygon, Vec2 p) {
+  bool is_inside = false;
+  for (std::size_t i = 0, j = polygon.size() - 1; i < polygon.size(); j = i++) {
+    const Vec2 a = polygon[i];
+    const Vec2 b = polygon[j];
+    if ((a.z > p.z) == (b.z > p.z)) continue;
+    if (p.x < a.x + (b.x - a.x) * (p.z - a.z) / (b.z - a.z)) is_inside = !is_inside;
+  }
+  return is_inside;
+}
+
+}  // namespace
+
+int room_at(const House& house, Vec2 point) {
+  for (std::size_t i = 0; i < house.rooms.size(); ++i) {
+    if (polygon_holds(house.rooms[i].polygon, point)) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+float distance_to_object(const Object& object, Vec2 point) {
+  return length(closest_point(footprint_of(object), point) - point);
+}
+
+NavGrid::NavGrid(const House& house, const CollisionMap& collision) : bounds_(house.bounds) {
+  const Vec2 size = bounds_.max - bounds_.min;
+  columns_ = static_cast<int>(std::lround(std::floor(size.x / kSpacing))) + 3;
+  row_count_ = static_cast<int>(std::lround(std::floor(size.z / kSpacing))) + 3;
+  keep_largest_component(free_places(collision));
+  rooms_.reserve(cells_.size());
+  for (const Vec2 cell : cells_) rooms_.push_back(room_at(house, cell));
+}
+
+Vec2 NavGrid::place(int index) const {
+  return {bounds_.min.x + kSpacing * static_cast<float>(index % columns_ - 1),
+          bounds_.min.z + kSpacing * static_cast<float>(index / columns_ - 1)};
+}
+
+std::vector<std::uint8_t> NavGrid::free_places(const CollisionMap& collision) const {
+  std::vector<std::uint8_t> is_free(static_cast<std::size_t>(columns_ * row_count_), 0);
+  for (int r = 1; r + 1 < row_count_; ++r) {
+    for (int c = 1; c + 1 < columns_; ++c) {
+      const int index = r * columns_ + c;
+      is_free[static_cast<std::size_t>(index)] = !collision.blocked(place(index));
+    }
+  }
+  return is_free;
+}
+
+void NavGrid::keep_largest_component(const std::vector<std::uint8_t>& is_free) {
+  const auto around = neighbours(columns_);
+  const auto open = [&](int index) { return is_free[static_cast<std::size_t>(index)] != 0; };
+  std::vector<std::uint8_t> is_seen(is_free.size(), 0);
+  std::vector<std::int32_t> component;
+  for (int start = 0; start < columns_ * row_count_; ++start) {
+    if (!open(start) || is_seen[static_cast<std::size_t>(start)] != 0) continue;
+    component.assign(1, start);
+    is_seen[static_cast<std::size_t>(start)] = 1;
+    for (std::size_t i = 0; i < component.size(); ++i) {
+      const int here = component[i];
+      for (const Neighbour& n : around) {
+        const int there = here + n.step;
+        if (!open(there) || is_seen[static_cast<std::size_t>(there)] != 0) continue;
+        if (!open(here + n.beside0) || !open(here + n.beside1)) continue;
+        is_seen[static_cast<std::size_t>(there)] = 1;
+        component.push_back(there);
+      }
+    }
+    if (component.size() > place_of_.size()) place_of_ = component;
+  }
+  std::sort(place_of_.begin(), place_of_.end());
+  cell_at_.assign(is_free.size(), -1);
+  for (const std::int32_t index : place_of_) {
+    cell_at_[static_cast<std::size_t>(index)] = static_cast<std::int32_t>(cells_.size());
+    cells_.push_back(place(index));
+  }
+}
+
+int NavGrid::column_near(float x) const {
+  return static_cast<int>(std::lround((x - bounds_.min.x) / kSpacing)) + 1;
+}
+
+int NavGrid::row_near(float z) const {
+  return static_cast<int>(std::lround((z - bounds_.min.z) / kSpacing)) + 1;
+}
+
+int NavGrid::nearest_cell(Vec2 point) const {
+  constexpr int kRings = 5;  // kNearestMax / kSpacing
+  const int column = column_near(point.x);
+  const int row = row_near(point.z);
+  int best = -1;
+  float best_distance = kNearestMax;
+  for (int ring = 0; ring <= kRings; ++ring) {
+    // Every place of this ring is at least ring - 1/2 spacings away.
+    if (best >= 0 && best_distance <= (static_cast<float>(ring) - 0.5F) * kSpacing) break;
+    for (int r = row - ring; r <= row + ring; ++r) {
+      if (r < 0 || r >= row_count_) continue;
+      const bool is_edge = r == row - ring || r == row + ring;
+      for (int c = column - ring; c <= column + ring; c += is_edge || ring == 0 ? 1 : 2 * ring) {
+        if (c < 0 || c >= columns_) continue;
+        const int cell = cell_at_[static_cast<std::size_t>(r * columns_ + c)];
+        if (cell < 0) continue;
+        const float apart = length(cells_[static_cast<std::size_t>(cell)] - point);
+        if (apart < best_distance || (best < 0 && apart <= kNearestMax)) {
+          best = cell;
+          best_distance = apart;
+        }
+      }
+    }
+  }
+  return best;
+}
+
+void NavGrid::spread(GeodesicField& field) const {
+  const auto around = neighbours(columns_);
+  using Entry = std::pair<float, std::int32_t>;  // ties go to the lower cell: one order for all
+  std::vector<Entry> storage;
+  storage.reserve(cells_.size());
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue(std::greater<>{},
+                                                                       std::move(storage));
+  for (std::size_t i = 0; i < cells_.size(); ++i) {
+    if (field.distance[i] == 0.0F) queue.emplace(0.0F, static_cast<std::int32_t>(i));
+  }
+  while (!queue.empty()) {
+    const auto [distance, cell] = queue.top();
+    queue.pop();
+    const auto here = static_cast<std::size_t>(cell);
+    if (distance > field.distance[here]) continue;
+    const int index = place_of_[here];
+    for (const Neighbour& n : around) {
+      const int neighbour = cell_at_[static_cast<std::size_t>(index + n.step)];
+      if (neighbour < 0 || cell_at_[static_cast<std::size_t>(index + n.beside0)] < 0 ||
+          cell_at_[static_cast<std::size_t>(index + n.beside1)] < 0) {
+        continue;
+      }
+      const auto there = static_cast<std::size_t>(neighbour);
+      const float through = distance + n.cost;
+      if (field.distance[there] >= 0.0F && field.distance[there] <= through) continue;
+      field.distance[there] = through;
+      field.next[there] = cell;
+      field.goal[there] = field.goal[here];
+      queue.emplace(through, neighbour);
+    }
+  }
+}
+
+GeodesicField NavGrid::field_to_cells(std::span<const std::int32_t> goal_cells) const {
+  GeodesicField field;
+  field.distance.assign(cells_.size(), -1.0F);
+  field.next.assign(cells_.size(), -1);
+  field.goal.assign(cells_.size(), -1);
+  for (const std::int32_t cell : goal_cells) {
+    field.distance[static_cast<std::size_t>(cell)] = 0.0F;
+    field.next[static_cast<std::size_t>(cell)] = cell;
+  }
+  spread(field);
+  return field;
+}
+
+GeodesicField NavGrid::field_to_objects(const House& house, const CollisionMap& collision,
+                                        std::span<const std::int32_t> objects, float reach) const {
+  GeodesicField field;
+  field.distance.assign(cells_.size(), -1.0F);
+  field.next.assign(cells_.size(), -1);
+  field.goal.assign(cells_.size(), -1);
+  const auto mark = [&](std::size_t target, const TargetSight& sight, auto&& qualifies) {
+    bool any = false;
+    const Bounds& area = sight.area();
+    const int last_row = std::min(row_near(area.max.z), row_count_ - 1);
+    const int last_column = std::min(column_near(area.max.x), columns_ - 1);
+    for (int r = std::max(0, row_near(area.min.z)); r <= last_row; ++r) {
+      for (int c = std::max(0, column_near(area.min.x)); c <= last_column; ++c) {
+        const std::int32_t cell = cell_at_[static_cast<std::size_t>(r * columns_ + c)];
+        if (cell < 0 || !qualifies(cells_[static_cast<std::size_t>(cell)])) continue;
+        any = true;
+        const auto i = static_cast<std::size_t>(cell);
+        field.distance[i] = 0.0F;
+        field.next[i] = cell;
+        if (field.goal[i] < 0) field.goal[i] = static_cast<std::int8_t>(target);
+      }
+    }
+    return any;
+  };
+  for (std::size_t k = 0; k < objects.size(); ++k) {
+    const TargetSight sight(house, collision, objects[k], reach);
+    const bool is_seen = mark(k, sight, [&](Vec2 point) { return sight.seen_from(point); });
+    if (!is_seen) mark(k, sight, [&](Vec2 point) { return sight.in_reach(point); });
+  }
+  spread(field);
+  return field;
+}
+
+}  // namespace flare::sim

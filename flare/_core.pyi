@@ -1,0 +1,227 @@
+"""C++ core of flare: shared-memory rollouts, GAE, the embedded house simulator."""
+
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+# --- core ---
+
+class FlareError(Exception): ...
+class ShapeError(FlareError, ValueError): ...
+class DtypeError(FlareError, TypeError): ...
+class StateError(FlareError, RuntimeError): ...
+class SharedMemoryError(FlareError, OSError): ...
+class HouseFormatError(FlareError, ValueError): ...
+
+def keyed_bits(seed: int, env: int, episode: int, step: int, draw: int) -> int: ...
+
+# --- rollout ---
+
+class RolloutBuffer:
+    """Arrays in shared memory and the hand-over of their slots."""
+
+    @staticmethod
+    def create(
+        specs: list[tuple[str, str, int, list[int]]], num_envs: int, name: str
+    ) -> RolloutBuffer: ...
+    @staticmethod
+    def attach_process(pid: int, fd: int, token: int) -> RolloutBuffer: ...
+    @staticmethod
+    def attach_fd(fd: int, token: int) -> RolloutBuffer: ...
+    @staticmethod
+    def attach_named(name: str, token: int) -> RolloutBuffer: ...
+    @property
+    def specs(self) -> list[tuple[str, str, int, list[int]]]: ...
+    @property
+    def num_envs(self) -> int: ...
+    @property
+    def num_bytes(self) -> int: ...
+    @property
+    def fd(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def token(self) -> int: ...
+    def array_bytes(self, name: str) -> NDArray[np.uint8]: ...
+    def send_actions(
+        self, envs: NDArray[np.int32], steps: NDArray[np.uint32], command: int
+    ) -> None: ...
+    def wait_ready(
+        self, min_count: int, timeout: float | None
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]: ...
+    def expect_worker(self, env: int, pid: int) -> None: ...
+    def reclaim(self, env: int) -> None: ...
+    def state(self, env: int) -> int: ...
+
+class WorkerSlot:
+    """The environment's side of one slot."""
+
+    def __init__(self, buffer: RolloutBuffer, env: int) -> None: ...
+    def wait_action(self, timeout: float | None) -> tuple[int, int] | None: ...
+    def finish_step(self) -> None: ...
+    def leave(self) -> None: ...
+    @property
+    def env(self) -> int: ...
+
+# --- gae ---
+
+def compute_gae(
+    rewards: NDArray[np.float32],
+    values: NDArray[np.float32],
+    terminated: NDArray[Any],
+    truncated: NDArray[Any],
+    final_values: NDArray[np.float32],
+    gamma: float,
+    gae_lambda: float,
+    advantages: NDArray[np.float32] | None = None,
+    returns: NDArray[np.float32] | None = None,
+    truncation_is_terminal: bool = False,
+    num_threads: int = 0,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+def compute_gae_segments(
+    rewards: NDArray[np.float32],
+    values: NDArray[np.float32],
+    terminated: NDArray[Any],
+    truncated: NDArray[Any],
+    final_values: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    bootstrap_values: NDArray[np.float32],
+    gamma: float,
+    gae_lambda: float,
+    advantages: NDArray[np.float32] | None = None,
+    returns: NDArray[np.float32] | None = None,
+    truncation_is_terminal: bool = False,
+    num_threads: int = 0,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+# --- house ---
+
+class _Category(TypedDict):
+    index: int
+    type: str
+    size: tuple[float, float, float]
+    color: tuple[float, float, float]
+    pickupable: bool
+    on_wall: bool
+
+class _Room(TypedDict):
+    id: str
+    type: str
+    polygon: NDArray[np.float32]  # [K, 2] x, z
+    color: tuple[float, float, float]
+
+class _Opening(TypedDict):
+    id: str
+    kind: str  # "door" or "window"
+    rooms: tuple[int, int]
+    ends: tuple[float, float, float, float]  # x0, z0, x1, z1
+    height: tuple[float, float]
+    passable: bool
+
+class _Object(TypedDict):
+    id: str
+    type: str
+    asset_id: str
+    category: int
+    center: tuple[float, float, float]
+    size: tuple[float, float, float]
+    yaw_deg: float
+    room: int
+    parent: int
+    pickupable: bool
+    on_wall: bool
+    color: tuple[float, float, float]
+
+class AssetLibrary:
+    """What is known of object kinds: sizes, shapes and colours."""
+
+    @staticmethod
+    def from_json(text: str) -> AssetLibrary: ...
+    @property
+    def types(self) -> list[str]: ...
+    def size_of(self, asset_id: str) -> tuple[float, float, float] | None: ...
+    def category(self, type: str) -> _Category: ...
+
+class House:
+    """A house ready to be played and drawn. Immutable."""
+
+    @staticmethod
+    def load(json: str, source: str, library: AssetLibrary) -> House: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def hash(self) -> int: ...
+    @property
+    def num_rooms(self) -> int: ...
+    @property
+    def bounds(self) -> tuple[float, float, float, float]: ...  # xmin, zmin, xmax, zmax
+    @property
+    def start(self) -> tuple[float, float, float]: ...  # x, z, yaw in degrees
+    def rooms(self) -> list[_Room]: ...
+    def walls(self) -> NDArray[np.float32]: ...  # [W, 4] x0, z0, x1, z1
+    def openings(self) -> list[_Opening]: ...
+    def objects(self) -> list[_Object]: ...
+    def reachable(self) -> NDArray[np.float32]: ...  # [M, 2] x, z
+    def reachable_rooms(self) -> NDArray[np.int32]: ...  # [M]
+    def geodesic(self, targets: list[int]) -> NDArray[np.float32]: ...  # [M] m, -1 unreachable
+    def blocked(self, x: float, z: float, yaw_deg: float) -> bool: ...
+    def room_at(self, x: float, z: float) -> int: ...  # -1 in none
+
+# --- env ---
+
+FACTS_DTYPE: np.dtype[np.void]
+EPISODE_DTYPE: np.dtype[np.void]
+WORLD_STATE_BYTES: int
+MAX_TARGETS: int
+ACTION_NAMES: tuple[str, ...]
+
+class BatchEnv:
+    """N embedded worlds over a pool of threads."""
+
+    def __init__(
+        self,
+        houses: list[House],
+        *,
+        num_envs: int,
+        num_threads: int,
+        width: int,
+        height: int,
+        num_cameras: int,
+    ) -> None: ...
+    @property
+    def num_envs(self) -> int: ...
+    @property
+    def num_threads(self) -> int: ...
+    def reset(
+        self,
+        env_ids: NDArray[np.int32],
+        specs: NDArray[np.void],
+        frames: NDArray[np.uint8],
+        facts: NDArray[np.void],
+    ) -> None: ...
+    def step(
+        self,
+        actions: NDArray[np.int32],
+        frames: NDArray[np.uint8],
+        facts: NDArray[np.void],
+    ) -> None: ...
+    def expert_actions(self) -> NDArray[np.int32]: ...
+    def render(
+        self,
+        env_ids: NDArray[np.int32],
+        camera: int,
+        width: int,
+        height: int,
+        *,
+        depth: bool = ...,
+        ids: bool = ...,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None, NDArray[np.uint16] | None]: ...
+    def save_state(self) -> NDArray[np.uint8]: ...  # [N, WORLD_STATE_BYTES]
+    def restore(
+        self,
+        env_ids: NDArray[np.int32],
+        states: NDArray[np.uint8],
+        frames: NDArray[np.uint8],
+        facts: NDArray[np.void],
+    ) -> None: ...
