@@ -194,7 +194,8 @@ def _smoothed(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 def _ticks(low: float, high: float, count: int) -> list[float]:
     """Round numbers from at or below ``low`` to at or above ``high``."""
     if high - low < 1e-12 * max(1.0, abs(high)):
-        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
+        pad = 0.5 * abs(high) if abs(high) > 1e-9 else 0.5  # all the same: give it a middle
+        low, high = low - pad, high + pad
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)

@@ -69,7 +69,8 @@ def target_bodies(bodies: Sequence[Body], record: Record) -> list[Body]:
 def _rooms(house: Record, polygons: Sequence[Sequence[Point]]) -> Iterable[str]:
     for room, polygon in zip(house["rooms"], polygons, strict=True):
         css = _ROOM_CLASSES.get(str(room.get("roomType")).lower(), "other")
-        yield f'<polygon class="room {css}" points="{_points(polygon)}"/>'
+        shape = f'<polygon class="room {css}" points="{_points(polygon)}">'
+        yield f"{shape}<title>{escape(_room_name(room))}</title></polygon>"
     for wall in house.get("walls", []):
         floor = sorted(wall["polygon"], key=lambda point: float(point["y"]))[:2]
         (x1, z1), (x2, z2) = _xz(floor[0]), _xz(floor[1])
@@ -78,13 +79,20 @@ def _rooms(house: Record, polygons: Sequence[Sequence[Point]]) -> Iterable[str]:
 
 def _names(house: Record, polygons: Sequence[Sequence[Point]], size: float) -> Iterable[str]:
     for room, polygon in zip(house["rooms"], polygons, strict=True):
-        name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(room.get("roomType", "room"))).lower()
+        name = _room_name(room)
         x, z, room_width = _widest(polygon)
         letters = min(0.36 * size, room_width / (0.6 * len(name)))  # so wide is a letter, about
+        if letters < 0.2 * size:
+            continue  # too small to read; the room's title still tells
         yield (
             f'<text class="name" x="{x:.2f}" y="{-z:.2f}" font-size="{letters:.2f}" '
             f'text-anchor="middle">{escape(name)}</text>'
         )
+
+
+def _room_name(room: Record) -> str:
+    """Return "living room" for a LivingRoom."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(room.get("roomType") or "Room")).lower()
 
 
 def _openings(house: Record) -> Iterable[str]:

@@ -16,7 +16,7 @@ def _decoded(data):
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def test_video_shows_the_enlarged_frames_above_a_panel(tmp_path):
+def test_video_shows_the_enlarged_frames_below_a_panel(tmp_path):
     write_video(tmp_path / "a.npz", 0, steps=10)
     video = load_video(tmp_path / "a.npz", ())
     assert video.frames.shape == (10, 48, 84, 3) and video.action_names == ACTIONS
@@ -25,9 +25,9 @@ def test_video_shows_the_enlarged_frames_above_a_panel(tmp_path):
     pictures = _decoded(encoded.data)
     assert len(pictures) == 10 + HOLD
     # A pixel of the frame becomes a block of 5 × 5; lossy, so look at block centres.
-    blocks = pictures[3][2:240:5, 2::5].astype(int)
+    blocks = pictures[3][PANEL + 2 :: 5, 2::5].astype(int)
     assert np.abs(blocks - video.frames[3]).mean() < 6
-    assert len(encoded.data) < 400_000
+    assert len(encoded.data) < 400_000 and encoded.poster.startswith(b"\xff\xd8")
 
 
 def test_last_picture_is_framed_by_the_outcome(tmp_path):
@@ -35,7 +35,7 @@ def test_last_picture_is_framed_by_the_outcome(tmp_path):
     for seed in (0, 1):  # success, failure
         write_video(tmp_path / f"{seed}.npz", seed, steps=4)
         picture = _decoded(encode_video(load_video(tmp_path / f"{seed}.npz", ())).data)[-1]
-        colours[seed] = picture[2, 200].astype(int)
+        colours[seed] = picture[PANEL + 2, 200].astype(int)
     assert colours[0][1] > colours[0][0] and colours[1][0] > colours[1][1]
 
 
