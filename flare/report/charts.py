@@ -56,12 +56,7 @@ def line_chart(
     parts = [frame.grid(x_ticks, y_ticks, percent=percent, x_label=x_label)]
     for number, line in enumerate(lines):
         parts.append(_line(frame, _thinned(line), number, with_trend=len(line) > _SMOOTHING))
-    last = ", ".join(
-        f"{one.name} {_number(line[-1][1], percent)}"
-        for one, line in zip(series, lines, strict=True)
-        if line
-    )
-    label = escape(f"{title}; last value: {last}", quote=True)
+    label = _label(title, series, lines, percent)
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
         + "".join(parts)
@@ -145,6 +140,18 @@ class _Frame:
             f"{escape(x_label)}</text>"
         )
         return "".join(parts)
+
+
+def _label(
+    title: str, series: Sequence[Series], lines: list[list[tuple[float, float]]], percent: bool
+) -> str:
+    """Return what a chart says to those who do not see it: its title and last values."""
+    last = ", ".join(
+        f"{one.name} {_number(line[-1][1], percent)}"
+        for one, line in zip(series, lines, strict=True)
+        if line
+    )
+    return escape(f"{title}; last value: {last}", quote=True)
 
 
 def _line(

@@ -29,7 +29,7 @@ _STAGE_TITLES = {"pretrain": "Imitation", "finetune": "Fine-tuning"}
 _MAPS_EACH = 3  # successes, and as many failures, of each evaluation
 _GROUPS = (
     ("by_target_type", "Per target", "Target"),
-    ("by_distance", "Per distance", "Shortest path"),
+    ("by_distance", "Per length of the shortest path", "Path"),
     ("by_room_count", "Per number of rooms", "Rooms"),
     ("by_house", "Per house", "House"),
 )

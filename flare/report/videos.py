@@ -7,6 +7,7 @@ import io
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -22,6 +23,7 @@ FPS = 6
 HOLD = 8  # frames that the last picture stays
 MAX_BYTES = 400_000  # a video; quality and then frames are given up to stay below
 MAX_STEPS = 400  # longer episodes skip steps evenly
+_NEEDED = {"frames", "actions", "values", "action_probs", "instruction", "success"}
 _CODECS = (("libx264", "mp4", "video/mp4"), ("libvpx-vp9", "webm", "video/webm"))
 
 _INK, _DIM, _GROUND, _BAR = (240, 238, 232), (150, 152, 160), (24, 26, 32), (52, 56, 66)
@@ -65,18 +67,7 @@ def load_video(path: PathLike, action_names: tuple[str, ...]) -> EpisodeVideo:
     Raises:
         UserError: an array is missing or of another shape.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            content = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"not a video's arrays ({error})", mend="evaluate again", file=path
-        ) from error
-    missing = {"frames", "actions", "values", "action_probs", "instruction", "success"} - set(
-        content
-    )
-    if missing:
-        raise UserError(f"lacks {', '.join(sorted(missing))}", mend="evaluate again", file=path)
+    content = _arrays(path)
     frames = content["frames"]
     if frames.ndim == 5:
         steps, cameras, height, width, _ = frames.shape
@@ -97,6 +88,20 @@ def load_video(path: PathLike, action_names: tuple[str, ...]) -> EpisodeVideo:
         success=bool(content["success"]),
         action_names=tuple(str(name) for name in names),
     )
+
+
+def _arrays(path: PathLike) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            content = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"not a video's arrays ({error})", mend="evaluate again", file=path
+        ) from error
+    missing = _NEEDED - content.keys()
+    if missing:
+        raise UserError(f"lacks {', '.join(sorted(missing))}", mend="evaluate again", file=path)
+    return content
 
 
 def encode_video(video: EpisodeVideo, *, max_bytes: int = MAX_BYTES) -> EncodedVideo:
