@@ -94,9 +94,7 @@ def make_worlds(houses: list[House], world: WorldConfig) -> EmbeddedWorlds:
         houses,
         num_envs=world.num_envs,
         num_threads=world.threads,
-        width=world.camera.width,
-        height=world.camera.height,
-        num_cameras=world.camera.num_cameras,
+        camera=world.camera,
         action_names=world.action_names,
     )
 

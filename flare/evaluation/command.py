@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flare.worlds.embedded import House
-
 from flare.agent import load_agent
 from flare.assembly import TaskConfig, WorldConfig, load_house_file, make_sampler, make_worlds
 from flare.console import Console
@@ -12,6 +10,7 @@ from flare.errors import UserError
 from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
 from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
 from flare.run_folder import RunFolder
+from flare.worlds.embedded import House
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

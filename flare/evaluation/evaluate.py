@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from flare.worlds.world import Worlds
 from numpy.typing import NDArray
 
 from flare.evaluation.actor import PolicyActor
@@ -14,6 +13,7 @@ from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_epis
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.sampler import Episodes, EpisodeSampler
 from flare.tasks.task import Task
+from flare.worlds.world import Worlds
 
 Progress = Callable[[PlayedEpisode], None]
 

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import numpy as np
-from flare.evaluation.episode_files import EpisodeFile, EpisodeSpec, file_sha256
-from flare.evaluation.summary import Summary, write_summary
-from flare.worlds.embedded import EPISODE_DTYPE, House
 
 from flare.atomic import atomic_path, write_text
+from flare.evaluation.episode_files import EpisodeFile, EpisodeSpec, file_sha256
 from flare.evaluation.evaluate import Evaluation, FrozenEpisodes
+from flare.evaluation.summary import Summary, write_summary
 from flare.metrics import json_line
 from flare.run_folder import RunFolder
 from flare.tasks.sampler import Episodes
 from flare.tasks.task import Task
+from flare.worlds.embedded import EPISODE_DTYPE, House
 
 _VIDEOS = 3  # kept of each evaluation
 

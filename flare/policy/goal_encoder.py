@@ -57,4 +57,5 @@ class GoalFusion(nn.Module):
         hidden = self.from_grid(features)
         hidden = torch.addmm(hidden, F.silu(scores).flatten(1), self.from_scores.weight.t())
         hidden = torch.addmm(hidden, found.flatten(1), self.from_found.weight.t())
-        return self.out(F.silu(hidden))  # type: ignore[no-any-return]
+        fused: Tensor = self.out(F.silu(hidden))
+        return fused

@@ -59,17 +59,20 @@ class RolloutBatch(Protocol):
 class Anchor:
     """The policy that PPO began from, frozen: what ``anchor_coef`` holds the new one to.
 
-    It sees each rollout from its first step on. In memory mode ``carry`` that is less than the
-    policy sees, as remembered keys belong to the weights that made them.
+    In memory mode ``carry`` it reads the keys that the policy remembers. They are those of the
+    policy's weights, not its own, but without them the two would differ by what they know, and the
+    anchor would pull the policy towards forgetting.
     """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = copy.deepcopy(policy).requires_grad_(False).eval()
 
     @torch.no_grad()
-    def logits(self, obs: Observation, episode_start: Tensor) -> Tensor:
-        """[T, N, A] float32."""
-        return self.policy.evaluate_logits(obs, episode_start)
+    def logits(
+        self, obs: Observation, episode_start: Tensor, prefix: KVPrefix | None = None
+    ) -> Tensor:
+        """[T, N, A] float32; arguments as in Policy.evaluate_actions."""
+        return self.policy.evaluate_logits(obs, episode_start, prefix)
 
 
 def make_optimizer(policy: Policy, config: PPOConfig) -> Adam:
@@ -132,7 +135,7 @@ def ppo_update(
     for start, stop in work.schedule():
         loss, stats = work.loss(start, stop)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         stats["grad_norm"] = nn.utils.clip_grad_norm_(_moving(optimizer), config.max_grad_norm)
         steps.append(stats)
         if _must_stop(loss, stats, config, len(steps)):
@@ -175,7 +178,7 @@ class _Minibatches:
         if self.anchor_coef > 0 and not warmup:
             if anchor is None:
                 raise ValueError(f"anchor_coef is {self.anchor_coef}, but there is no anchor")
-            self.reference = anchor.logits(batch.obs, batch.episode_start)
+            self.reference = anchor.logits(batch.obs, batch.episode_start, batch.prefix)
 
     def schedule(self) -> Iterator[tuple[int, int]]:
         """First and past-last environment of every minibatch of every epoch.

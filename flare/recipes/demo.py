@@ -151,7 +151,7 @@ class Demo:
                         seed=config.seed,
                         config=generator_config(config),
                         num_workers=config.world.threads,
-                        progress=lambda _: stage.update(advance=1),  # noqa: B023
+                        progress=lambda _: stage.update(advance=1),
                     )
                 else:
                     documents = [json.loads(text) for _, text in read_houses(source, limit=count)]

@@ -46,8 +46,8 @@ class LabelledViews:
     ) -> None:
         self._worlds, self._sampler, self._grid = worlds, sampler, grid
         self._num_goals = len(goal_types)
-                self._frames = worlds.specs.new_frames()
-        self._facts = worlds.specs.new_facts()
+        self._frames = np.zeros((worlds.num_envs, *worlds.camera.frame_shape), np.uint8)
+        self._facts = np.zeros(worlds.num_envs, worlds.facts_dtype)
         self._classes = _class_tables(houses, goal_types)
 
     def batch(self, index: int) -> tuple[Tensor, Tensor, Tensor]:

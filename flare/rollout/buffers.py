@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from flare import _core  # noqa: TID251 - one of the three owners
+from flare import _core
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from flare.rollout.buffers import ArraySpec, RolloutBuffer
-from flare.rollout.gae import compute_gae
-from flare.worlds.world import Worlds
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,11 +14,14 @@ from flare.policy.kv_cache import KVPrefix
 from flare.policy.observation import Observation
 from flare.policy.policy import Policy
 from flare.rng import keyed_uniform
+from flare.rollout.buffers import ArraySpec, RolloutBuffer
+from flare.rollout.gae import compute_gae
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.privileged import NUM_PRIVILEGED, privileged_features
 from flare.tasks.sampler import EpisodeSampler
 from flare.tasks.task import Judgement, Task
 from flare.timing import Timer
+from flare.worlds.world import Worlds
 
 _ACTION_DRAW = 1  # which random number of a key chooses the action
 
@@ -130,10 +130,10 @@ class Collector:
         specs = rollout_specs(
             t,
             n,
-            worlds.specs.frames_shape[1:],
+            worlds.camera.frame_shape,
             policy.num_features,
             vocabulary.max_words,
-            worlds.specs.facts_dtype,
+            worlds.facts_dtype,
         )
         self.buffer = RolloutBuffer.create(specs, num_envs=n)
         self._arrays = {spec.name: self.buffer.array(spec.name) for spec in specs}
@@ -296,7 +296,7 @@ class Collector:
             "episode": torch.from_numpy(self.episode.copy()),
             "reward_sum": torch.from_numpy(self._reward_sum.copy()),
             "prev_action": self._tensors["prev_action"][0].clone(),
-            "worlds": torch.from_numpy(_as_bytes(self.worlds.save_state())),
+            "worlds": torch.from_numpy(self.worlds.save_state().copy()),
         }
         state.update({f"cache.{k}": v.clone() for k, v in self.cache.state_dict().items()})
         return state
@@ -315,7 +315,7 @@ class Collector:
         a = self._arrays
         self.worlds.restore(
             envs.astype(np.int32),
-            state["worlds"].numpy().view(self.worlds.specs.state_dtype)[:, 0],
+            state["worlds"].numpy(),
             a["frames"][0],
             a["facts"][0],
         )

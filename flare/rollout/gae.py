@@ -15,7 +15,7 @@ reinforcement learning")::
 import numpy as np
 from numpy.typing import NDArray
 
-from flare import _core  # noqa: TID251 - one of the three owners
+from flare import _core
 
 FloatArray = NDArray[np.float32]
 FlagArray = NDArray[np.bool_] | NDArray[np.uint8]

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from flare.worlds.world import Worlds
 from numpy.typing import NDArray
 
 from flare.tasks.sampler import Episodes
 from flare.tasks.task import Task
+from flare.worlds.world import Worlds
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +137,9 @@ def play_episodes(
         The played episodes, sorted by index; shorter than the list only after should_stop.
     """
     n, total = worlds.num_envs, len(episodes.specs)
-    done_id = worlds.specs.actions.id_of("done")
-    frames = worlds.specs.new_frames()
-    facts = worlds.specs.new_facts()
+    done_id = worlds.action_names.index("done")
+    frames = np.zeros((n, *worlds.camera.frame_shape), np.uint8)
+    facts = np.zeros(n, worlds.facts_dtype)
     recorder = _Recorder(n, task.max_steps)
     episode = np.full(n, -1, np.int64)
     prev_action = np.full(n, num_actions, np.int64)
