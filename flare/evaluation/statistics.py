@@ -15,9 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from flare.rng import keyed_integers
 
 CONFIDENCE = 0.95  # of every interval unless said otherwise
-RESAMPLES = (
-    10_000  # of the bootstrap; the ends of an interval then wander by about 2 % of its width
-)
+RESAMPLES = 4_000  # of the bootstrap; the ends then wander by about 2 % of the half width
 _CHUNK = 1 << 21  # numbers drawn at once, 16 MiB of int64
 
 

@@ -128,6 +128,22 @@ def compare(before: Sequence[Record], after: Sequence[Record]) -> Summary:
     }
 
 
+def summary_line(summary: Mapping[str, Any]) -> str:
+    """Say a summary in one line, for the console."""
+    success = summary["success"]
+    low, high = 100 * success["low"], 100 * success["high"]
+    parts = [
+        f"{summary['stage']}: {100 * success['rate']:.1f} % success [{low:.1f}, {high:.1f}] "
+        f"of {success['n']} episodes"
+    ]
+    for name in ("sel", "spl"):
+        if summary[name] is not None:
+            parts.append(f"{name.upper()} {100 * summary[name]['estimate']:.1f} %")
+    if summary["missing"]:
+        parts.append(f"{len(summary['missing'])} episodes lost")
+    return ", ".join(parts)
+
+
 def write_summary(run_dir: PathLike, stage: str, *, expected: int | None = None) -> Summary:
     """Read ``eval/<stage>.jsonl`` of a run, write ``eval/<stage>.summary.json``, return it."""
     folder = Path(run_dir) / "eval"

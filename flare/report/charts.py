@@ -56,12 +56,7 @@ def line_chart(
     parts = [frame.grid(x_ticks, y_ticks, percent=percent, x_label=x_label)]
     for number, line in enumerate(lines):
         parts.append(_line(frame, _thinned(line), number, with_trend=len(line) > _SMOOTHING))
-    last = ", ".join(
-        f"{one.name} {_number(line[-1][1], percent)}"
-        for one, line in zip(series, lines, strict=True)
-        if line
-    )
-    label = escape(f"{title}; last value: {last}", quote=True)
+    label = _label(title, series, lines, percent)
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
         + "".join(parts)
@@ -147,6 +142,18 @@ class _Frame:
         return "".join(parts)
 
 
+def _label(
+    title: str, series: Sequence[Series], lines: list[list[tuple[float, float]]], percent: bool
+) -> str:
+    """Return what a chart says to those who do not see it: its title and last values."""
+    last = ", ".join(
+        f"{one.name} {_number(line[-1][1], percent)}"
+        for one, line in zip(series, lines, strict=True)
+        if line
+    )
+    return escape(f"{title}; last value: {last}", quote=True)
+
+
 def _line(
     frame: _Frame, points: list[tuple[float, float]], number: int, *, with_trend: bool
 ) -> str:
@@ -182,12 +189,11 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _smoothed(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Average over a centred window of a tenth of the points, narrower at the ends."""
+    """Average over a centred window of a tenth of the points, cut off at the ends."""
     reach = max(1, len(points) // 20)
     result = []
     for i, (x, _) in enumerate(points):
-        half = min(reach, i, len(points) - 1 - i)
-        window = points[i - half : i + half + 1]
+        window = points[max(0, i - reach) : i + reach + 1]
         result.append((x, sum(y for _, y in window) / len(window)))
     return result
 
@@ -195,7 +201,8 @@ def _smoothed(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 def _ticks(low: float, high: float, count: int) -> list[float]:
     """Round numbers from at or below ``low`` to at or above ``high``."""
     if high - low < 1e-12 * max(1.0, abs(high)):
-        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
+        pad = 0.5 * abs(high) if abs(high) > 1e-9 else 0.5  # all the same: give it a middle
+        low, high = low - pad, high + pad
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)

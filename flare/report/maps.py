@@ -7,10 +7,11 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
+from flare.houses.bodies import Body, bodies_of
+
 Record = dict[str, Any]
 Point = tuple[float, float]
 
-_MARGIN = 0.35  # m around the house
 _CHUNKS = 24  # pieces of a trajectory, drawn from faint to full
 _ROOM_CLASSES = {
     "bedroom": "bed", "kitchen": "kitchen", "livingroom": "living", "bathroom": "bath",
@@ -23,7 +24,7 @@ def episode_map(house: Record, record: Record) -> str:
     Args:
         house: ProcTHOR house JSON; ``floorPolygon`` of rooms, walls, doors and objects are used.
         record: evaluation record with ``trajectory`` [[x, z, yaw], …], ``success``,
-            ``target_type``; ``first_seen`` (step) and ``target_positions`` [[x, z], …] if known.
+            ``target_type``; ``targets`` (indices of objects) and ``first_seen`` (step) if known.
 
     Returns: an ``<svg>`` element, x to the right and z upwards, in metres.
     """
@@ -34,18 +35,21 @@ def episode_map(house: Record, record: Record) -> str:
         return ""
     low_x, high_x = min(x for x, _ in everything), max(x for x, _ in everything)
     low_z, high_z = min(z for _, z in everything), max(z for _, z in everything)
-    width, height = high_x - low_x + 2 * _MARGIN, high_z - low_z + 2 * _MARGIN
-    size = max(width, height) / 10  # of marks, in units of a tenth of the map
-    box = f"{low_x - _MARGIN:.2f} {-high_z - _MARGIN:.2f} {width:.2f} {height:.2f}"
+    extent = max(high_x - low_x, high_z - low_z, 1.0)
+    margin, size = 0.07 * extent, 0.11 * extent  # m; size: of marks, a ninth of the house
+    width, height = high_x - low_x + 2 * margin, high_z - low_z + 2 * margin
+    box = f"{low_x - margin:.2f} {-high_z - margin:.2f} {width:.2f} {height:.2f}"
+    bodies = bodies_of(house)
     parts = [
-        *_rooms(house, rooms, size),
+        *_rooms(house, rooms),
         *_openings(house),
-        *_objects(house),
-        *_targets(house, record, size),
+        *_objects(bodies),
+        *_targets(target_bodies(bodies, record), size),
+        *_names(house, rooms, size),
         *_path(trajectory),
         *_first_seen(record, trajectory, size),
         *_ends(record, size),
-        _scale(low_x - _MARGIN, -low_z + _MARGIN, size),
+        _scale(low_x, -low_z + 0.8 * margin, size),
     ]
     return (
         f'<svg class="map" viewBox="{box}" role="img" aria-label="{_label(record)}" '
@@ -53,32 +57,42 @@ def episode_map(house: Record, record: Record) -> str:
     )
 
 
-def target_positions(house: Record, record: Record) -> list[Point]:
-    """Where the targets are: as the record tells, else every object of the target's type."""
-    known = record.get("target_positions")
-    if known:
-        return [(float(p[0]), float(p[-1])) for p in known]
+def target_bodies(bodies: Sequence[Body], record: Record) -> list[Body]:
+    """Choose what the episode asks for: by the record's indices, else everything of the type."""
     wanted = _plain(str(record.get("target_type", "")))
-    return [_xz(item["position"]) for item in _all_objects(house) if _plain(_type(item)) == wanted]
+    of_type = [body for body in bodies if _plain(body.type) == wanted]
+    named = [bodies[i] for i in record.get("targets", []) if i < len(bodies)]
+    # Indices count for the loader, which leaves out what it cannot place; then the type must do.
+    return named if named and all(body in of_type for body in named) else of_type
 
 
-def _rooms(house: Record, polygons: Sequence[Sequence[Point]], size: float) -> Iterable[str]:
-    names = []
-    for room, polygon in zip(house.get("rooms", []), polygons, strict=True):
-        kind = str(room.get("roomType", "room"))
-        css = _ROOM_CLASSES.get(kind.lower(), "other")
-        yield f'<polygon class="room {css}" points="{_points(polygon)}"/>'
-        x, z = _centre(polygon)
-        name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()
-        names.append(
-            f'<text class="name" x="{x:.2f}" y="{-z:.2f}" font-size="{0.4 * size:.2f}" '
-            f'text-anchor="middle">{escape(name)}</text>'
-        )
+def _rooms(house: Record, polygons: Sequence[Sequence[Point]]) -> Iterable[str]:
+    for room, polygon in zip(house["rooms"], polygons, strict=True):
+        css = _ROOM_CLASSES.get(str(room.get("roomType")).lower(), "other")
+        shape = f'<polygon class="room {css}" points="{_points(polygon)}">'
+        yield f"{shape}<title>{escape(_room_name(room))}</title></polygon>"
     for wall in house.get("walls", []):
         floor = sorted(wall["polygon"], key=lambda point: float(point["y"]))[:2]
         (x1, z1), (x2, z2) = _xz(floor[0]), _xz(floor[1])
         yield f'<line class="wall" x1="{x1:.2f}" y1="{-z1:.2f}" x2="{x2:.2f}" y2="{-z2:.2f}"/>'
-    yield from names
+
+
+def _names(house: Record, polygons: Sequence[Sequence[Point]], size: float) -> Iterable[str]:
+    for room, polygon in zip(house["rooms"], polygons, strict=True):
+        name = _room_name(room)
+        x, z, room_width = _widest(polygon)
+        letters = min(0.36 * size, room_width / (0.6 * len(name)))  # so wide is a letter, about
+        if letters < 0.2 * size:
+            continue  # too small to read; the room's title still tells
+        yield (
+            f'<text class="name" x="{x:.2f}" y="{-z:.2f}" font-size="{letters:.2f}" '
+            f'text-anchor="middle">{escape(name)}</text>'
+        )
+
+
+def _room_name(room: Record) -> str:
+    """Return "living room" for a LivingRoom."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(room.get("roomType") or "Room")).lower()
 
 
 def _openings(house: Record) -> Iterable[str]:
@@ -111,22 +125,25 @@ def _segment(ends: tuple[Point, Point], begin: float, end: float, css: str) -> s
     )
 
 
-def _objects(house: Record) -> Iterable[str]:
-    for item in house.get("objects", []):
-        x, z = _xz(item["position"])
-        mark = f'<circle class="object" cx="{x:.2f}" cy="{-z:.2f}" r="0.09">'
-        yield f"{mark}<title>{escape(_type(item))}</title></circle>"
+def _objects(bodies: Sequence[Body]) -> Iterable[str]:
+    """Draw the footprints of furniture; small things on it would only clutter the plan."""
+    for body in bodies:
+        if body.parent is not None or body.on_wall:
+            continue
+        shape = f'<polygon class="object" points="{_points(body.corners())}">'
+        yield f"{shape}<title>{escape(body.type)}</title></polygon>"
 
 
-def _targets(house: Record, record: Record, size: float) -> Iterable[str]:
-    for x, z in target_positions(house, record):
+def _targets(bodies: Sequence[Body], size: float) -> Iterable[str]:
+    for body in bodies:
+        yield f'<polygon class="wanted" points="{_points(body.corners())}"/>'
+    for body in bodies:
         star = []
-        for i, reach in enumerate([0.42 * size, 0.17 * size] * 5):
+        for i, reach in enumerate([0.38 * size, 0.16 * size] * 5):
             angle = i * math.pi / 5
-            star.append((x + reach * math.sin(angle), z + reach * math.cos(angle)))
-        name = escape(str(record.get("target_type")))
+            star.append((body.x + reach * math.sin(angle), body.z + reach * math.cos(angle)))
         mark = f'<polygon class="target" points="{_points(star)}">'
-        yield f"{mark}<title>{name}</title></polygon>"
+        yield f"{mark}<title>{escape(body.type)}</title></polygon>"
 
 
 def _path(trajectory: Sequence[Point]) -> Iterable[str]:
@@ -173,14 +190,11 @@ def _arrow(x: float, z: float, yaw_deg: float, size: float, css: str, title: str
     return f"{shape}<title>{title}</title></polygon>"
 
 
-def _scale(left: float, bottom: float, size: float) -> str:
-    y = bottom - 0.12
+def _scale(left: float, y: float, size: float) -> str:
     return (
-        f'<line class="scale" x1="{left + 0.3:.2f}" y1="{y:.2f}" '
-        f'x2="{left + 1.3:.2f}" y2="{y:.2f}">'
-        "<title>1 m</title></line>"
-        f'<text class="scale-name" x="{left + 1.4:.2f}" y="{y + 0.1 * size:.2f}" '
-        f'font-size="{0.34 * size:.2f}">1 m</text>'
+        f'<line class="scale" x1="{left:.2f}" y1="{y:.2f}" x2="{left + 1:.2f}" y2="{y:.2f}"/>'
+        f'<text class="scale-name" x="{left + 1 + 0.1 * size:.2f}" y="{y + 0.1 * size:.2f}" '
+        f'font-size="{0.32 * size:.2f}">1 m</text>'
     )
 
 
@@ -191,18 +205,6 @@ def _label(record: Record) -> str:
         f"{outcome} after {record.get('length')} steps"
     )
     return escape(text, quote=True)
-
-
-def _all_objects(house: Record) -> Iterable[Record]:
-    stack = list(house.get("objects", []))
-    while stack:
-        item = stack.pop()
-        yield item
-        stack.extend(item.get("children", []))
-
-
-def _type(item: Record) -> str:
-    return str(item.get("objectType") or str(item.get("id", "")).split("|")[0])
 
 
 def _plain(name: str) -> str:
@@ -221,18 +223,17 @@ def _points(points: Iterable[Sequence[float]]) -> str:
     return " ".join(f"{p[0]:.2f},{-p[1]:.2f}" for p in points)
 
 
-def _centre(polygon: Sequence[Point]) -> Point:
-    """Return the centre of the widest horizontal strip, which lies inside an L-shaped room too."""
-    zs = sorted({z for _, z in polygon})
-    best = (0.0, polygon[0])
-    for low, high in pairwise(zs):
+def _widest(polygon: Sequence[Point]) -> tuple[float, float, float]:
+    """Return centre (x, z) and width of the roomiest horizontal strip; it lies in the polygon."""
+    best = (0.0, *polygon[0], 0.0)
+    for low, high in pairwise(sorted({z for _, z in polygon})):
         z = (low + high) / 2
         cuts = sorted(
             x1 + (x2 - x1) * (z - z1) / (z2 - z1)
             for (x1, z1), (x2, z2) in zip(polygon, [*polygon[1:], polygon[0]], strict=True)
             if (z1 - z) * (z2 - z) < 0
         )
-        for left, right in zip(cuts[::2], cuts[1::2], strict=False):
+        for left, right in zip(cuts[::2], cuts[1::2], strict=True):
             score = min(right - left, 3 * (high - low))
-            best = max(best, (score, ((left + right) / 2, z)))
-    return best[1]
+            best = max(best, (score, (left + right) / 2, z, right - left))
+    return best[1:]

@@ -88,7 +88,6 @@ def _videos(run: RunData) -> list[dict[str, Any]]:
     for file in run.video_files[:_NUM_VIDEOS]:
         video = load_video(file, run.action_names)
         encoded = encode_video(video)
-        text = base64.b64encode(encoded.data).decode()
         videos.append(
             {
                 "name": video.name.replace("_", " ").replace("-", " "),
@@ -97,10 +96,15 @@ def _videos(run: RunData) -> list[dict[str, Any]]:
                 "steps": len(video.frames),
                 "width": encoded.width,
                 "height": encoded.height,
-                "source": Markup(f"data:{encoded.mime};base64,{text}"),
+                "source": _data_url(encoded.mime, encoded.data),
+                "poster": _data_url("image/jpeg", encoded.poster),
             }
         )
     return videos
+
+
+def _data_url(mime: str, data: bytes) -> Markup:
+    return Markup(f"data:{mime};base64,{base64.b64encode(data).decode()}")
 
 
 def _asset(name: str) -> str:

@@ -1,5 +1,5 @@
 "use strict";
-// Tables sort by a click on a column's head; without scripts the page lacks only that.
+// Without scripts the page lacks only this: tables that sort, videos that play while in view.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
@@ -25,4 +25,15 @@ for (const table of document.querySelectorAll("table.sortable")) {
       body.append(...rows);
     });
   });
+}
+
+if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
+  const observer = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      // A browser that refuses to start a video by itself leaves its controls.
+      if (isIntersecting) target.play().catch(() => undefined);
+      else if (!target.paused) target.pause();
+    }
+  }, { threshold: 0.6 });
+  for (const video of document.querySelectorAll("video")) observer.observe(video);
 }

@@ -14,7 +14,7 @@ Record = dict[str, Any]
 
 # Title, names that recipes have for it (the first that occurs is drawn), whether it is a share.
 _CURVES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
-    ("Success rate", ("success_rate",), True),
+    ("Success in training", ("success_rate",), True),
     ("Return", ("return", "mean_return"), False),
     ("Loss", ("loss", "imitation_loss"), False),
     ("Accuracy", ("accuracy", "action_accuracy"), True),
@@ -29,7 +29,7 @@ _STAGE_TITLES = {"pretrain": "Imitation", "finetune": "Fine-tuning"}
 _MAPS_EACH = 3  # successes, and as many failures, of each evaluation
 _GROUPS = (
     ("by_target_type", "Per target", "Target"),
-    ("by_distance", "Per distance", "Shortest path"),
+    ("by_distance", "Per length of the shortest path", "Path"),
     ("by_room_count", "Per number of rooms", "Rooms"),
     ("by_house", "Per house", "House"),
 )

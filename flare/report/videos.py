@@ -1,9 +1,13 @@
-"""Episodes as small videos: enlarged frames above a panel with action, value and step."""
+"""Episodes as small videos: enlarged frames below a panel with action, value and step.
+
+The panel stands above because players lay their controls over the lower edge.
+"""
 
 import io
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,11 +18,12 @@ from flare.atomic import PathLike
 from flare.errors import UserError
 
 MIN_WIDTH = 420  # px; smaller frames are enlarged by a whole factor, pixel by pixel
-PANEL = 116  # px below the frame
+PANEL = 116  # px above the frame
 FPS = 6
 HOLD = 8  # frames that the last picture stays
 MAX_BYTES = 400_000  # a video; quality and then frames are given up to stay below
 MAX_STEPS = 400  # longer episodes skip steps evenly
+_NEEDED = {"frames", "actions", "values", "action_probs", "instruction", "success"}
 _CODECS = (("libx264", "mp4", "video/mp4"), ("libvpx-vp9", "webm", "video/webm"))
 
 _INK, _DIM, _GROUND, _BAR = (240, 238, 232), (150, 152, 160), (24, 26, 32), (52, 56, 66)
@@ -45,6 +50,7 @@ class EncodedVideo:
 
     data: bytes
     mime: str
+    poster: bytes  # JPEG of a picture half-way, shown until the video plays
     width: int  # px
     height: int  # px
 
@@ -61,18 +67,7 @@ def load_video(path: PathLike, action_names: tuple[str, ...]) -> EpisodeVideo:
     Raises:
         UserError: an array is missing or of another shape.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            content = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"not a video's arrays ({error})", mend="evaluate again", file=path
-        ) from error
-    missing = {"frames", "actions", "values", "action_probs", "instruction", "success"} - set(
-        content
-    )
-    if missing:
-        raise UserError(f"lacks {', '.join(sorted(missing))}", mend="evaluate again", file=path)
+    content = _arrays(path)
     frames = content["frames"]
     if frames.ndim == 5:
         steps, cameras, height, width, _ = frames.shape
@@ -95,6 +90,20 @@ def load_video(path: PathLike, action_names: tuple[str, ...]) -> EpisodeVideo:
     )
 
 
+def _arrays(path: PathLike) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            content = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"not a video's arrays ({error})", mend="evaluate again", file=path
+        ) from error
+    missing = _NEEDED - content.keys()
+    if missing:
+        raise UserError(f"lacks {', '.join(sorted(missing))}", mend="evaluate again", file=path)
+    return content
+
+
 def encode_video(video: EpisodeVideo, *, max_bytes: int = MAX_BYTES) -> EncodedVideo:
     """Draw and encode an episode, H.264 where the build of FFmpeg has it, else VP9.
 
@@ -108,7 +117,8 @@ def encode_video(video: EpisodeVideo, *, max_bytes: int = MAX_BYTES) -> EncodedV
     for crf in (24, 30, 36, 42):
         data = _encode(pictures, codec, container, crf)
         if len(data) <= max_bytes:
-            return EncodedVideo(data=data, mime=mime, width=width, height=height)
+            poster = _jpeg(pictures[len(pictures) // 2])
+            return EncodedVideo(data=data, mime=mime, poster=poster, width=width, height=height)
     raise UserError(
         f"takes {len(data)} bytes as a video, more than {max_bytes}",
         mend="save fewer or smaller frames",
@@ -143,9 +153,15 @@ def _encode(pictures: list[NDArray[np.uint8]], codec: str, container: str, crf: 
     return buffer.getvalue()
 
 
+def _jpeg(picture: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
+
+
 def _codec_options(codec: str, crf: int) -> dict[str, str]:
     if codec == "libx264":
-        return {"crf": str(crf), "preset": "medium", "tune": "animation", "g": "60"}
+        return {"crf": str(crf), "preset": "fast", "tune": "animation", "g": "60"}
     return {"crf": str(crf + 8), "b": "0", "g": "60"}
 
 
@@ -155,30 +171,27 @@ def _picture(video: EpisodeVideo, step: int) -> NDArray[np.uint8]:
     factor = max(1, -(-MIN_WIDTH // frame.shape[1]))
     large = frame.repeat(factor, axis=0).repeat(factor, axis=1)
     height, width = large.shape[0] + large.shape[0] % 2, large.shape[1] + large.shape[1] % 2
-    canvas = np.full((height + PANEL, width, 3), _GROUND, np.uint8)
-    canvas[: large.shape[0], : large.shape[1]] = large
+    canvas = np.full((PANEL + height, width, 3), _GROUND, np.uint8)
+    canvas[PANEL : PANEL + large.shape[0], : large.shape[1]] = large
     image = Image.fromarray(canvas)
     draw = ImageDraw.Draw(image)
-    _draw_header(draw, video, step, height, width)
+    _draw_header(draw, video, step, width)
     middle = width // 2 + 6
-    _draw_actions(draw, video, step, (10, height + 34, middle - 14, height + PANEL - 6))
-    _draw_value(draw, video, step, (middle, height + 34, width - 10, height + PANEL - 6))
+    _draw_actions(draw, video, step, (10, 36, middle - 14, PANEL - 6))
+    _draw_value(draw, video, step, (middle, 36, width - 10, PANEL - 6))
+    if step == len(video.frames) - 1:
+        colour = _GOOD if video.success else _BAD
+        draw.rectangle((0, PANEL, width - 1, PANEL + height - 1), outline=colour, width=5)
     return np.asarray(image)
 
 
-def _draw_header(
-    draw: ImageDraw.ImageDraw, video: EpisodeVideo, step: int, top: int, width: int
-) -> None:
-    last = step == len(video.frames) - 1
-    place = f"step {step + 1} / {len(video.frames)}"
+def _draw_header(draw: ImageDraw.ImageDraw, video: EpisodeVideo, step: int, width: int) -> None:
     text = textwrap.shorten(video.instruction, 42, placeholder="…")
-    draw.text((10, top + 8), text, _INK, font=_font(15))
-    if last:
+    draw.text((10, 8), text, _INK, font=_font(15))
+    place, colour = f"step {step + 1} / {len(video.frames)}", _DIM
+    if step == len(video.frames) - 1:
         place, colour = ("success", _GOOD) if video.success else ("failure", _BAD)
-        draw.rectangle((0, 0, width - 1, top - 1), outline=colour, width=5)
-    else:
-        colour = _DIM
-    draw.text((width - 10, top + 9), place, colour, font=_font(13), anchor="ra")
+    draw.text((width - 10, 9), place, colour, font=_font(13), anchor="ra")
 
 
 def _draw_actions(

@@ -9,6 +9,7 @@ from flare.evaluation.summary import (
     compare,
     read_episode_records,
     summarise,
+    summary_line,
     write_comparison,
     write_summary,
 )
@@ -69,6 +70,12 @@ def test_lost_episodes_count_as_failures_and_are_named():
     summary = summarise([_record(0, True), _record(3, True)], expected=5)
     assert summary["missing"] == [1, 2, 4]
     assert summary["count"] == 5 and summary["success"]["rate"] == 0.4
+
+
+def test_line_for_the_console():
+    line = summary_line(summarise([_record(0, True), _record(1, False)], expected=4))
+    assert line.startswith("after: 25.0 % success [")
+    assert line.endswith("of 4 episodes, SEL 25.0 %, SPL 37.5 %, 2 episodes lost")
 
 
 def test_order_of_records_does_not_matter():

@@ -106,7 +106,13 @@ def house(index: int) -> dict:
         "Toilet": (3.4, 3.5), "DiningTable": (6.2, 2.6), "Chair": (5.6, 3.3), "Dresser": (3.5, 0.4),
     }  # fmt: skip
     objects = [
-        {"id": f"{kind}|0|{i}", "position": {"x": x, "y": 0.5, "z": z}, "children": []}
+        {
+            "id": f"{kind}|0|{i}",
+            "assetId": "",
+            "objectType": kind,
+            "position": {"x": x, "y": 0.5, "z": z},
+            "children": [],
+        }
         for i, (kind, (x, z)) in enumerate(places.items())
     ]
     return {"rooms": content, "walls": walls, "doors": [door], "windows": [window],
