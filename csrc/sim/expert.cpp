@@ -17,6 +17,7 @@ constexpr float kAligned = 15.0F;  // degrees, half a turn: no turn of 30 would 
 constexpr float kFine = 3.0F;      // degrees, half a small turn
 constexpr int kPatience = 10;      // actions without progress before the lattice search
 constexpr int kPlaceSteps = 24;    // actions spent on one other place before the next
+constexpr float kStray = 0.2F;     // probability of a random action then
 constexpr int kLookAhead = 30;     // cells, how far along the walk to aim at most
 constexpr std::array<float, 3> kEaseMargins = {0.1F, 0.04F, 0.0F};  // m beyond the body, best first
 constexpr float kTurningRoom = 0.06F;  // m beyond the body, a turn of 30 degrees swings it so far
@@ -188,6 +189,11 @@ float Expert::next_best() const {
 /// The target cannot be seen from where it should be (too small, or hidden): walk to one after
 /// another of the places nearest to it, and look from there.
 Action Expert::try_other_place() const {
+  // Having no memory of a plan, walks between places can answer each other for ever; a keyed random
+  // action now and then ends any such cycle.
+  const float chance =
+      keyed_uniform(state_.spec.seed, 0, static_cast<std::uint64_t>(state_.step), kExpertDraws, 3);
+  if (state_.stalled > kPlaceSteps && chance < kStray) return any_free(4);
   std::vector<std::pair<float, std::int32_t>> places;  // distance of the target, cell
   for (std::int32_t i = 0; i < house_.grid.num_cells(); ++i) {
     const auto cell = static_cast<std::size_t>(i);
