@@ -39,7 +39,7 @@ def atomic_write(path: PathLike) -> Iterator[BinaryIO]:
         os.replace(temporary, final)
         sync_directory(final.parent)
     except OSError as error:
-        raise _explained(error, final, written) from error
+        raise explained(error, final, written) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -59,7 +59,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         os.replace(temporary, final)
         sync_directory(final.parent)
     except OSError as error:
-        raise _explained(error, final, 0) from error
+        raise explained(error, final, 0) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -106,7 +106,7 @@ def replace_directory(temporary: PathLike, final: PathLike) -> None:
             raise
         sync_directory(target.parent)
     except OSError as error:
-        raise _explained(error, target, 0) from error
+        raise explained(error, target, 0) from error
     shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -122,14 +122,14 @@ def replace_symlink(link: PathLike, target: str) -> None:
         os.symlink(target, temporary)
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise _explained(error, final, 0) from error
+            raise explained(error, final, 0) from error
         write_text(final, target + "\n")
         return
     try:
         os.replace(temporary, final)
         sync_directory(final.parent)
     except OSError as error:
-        raise _explained(error, final, 0) from error
+        raise explained(error, final, 0) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -173,8 +173,8 @@ def _position(file: BinaryIO) -> int:
         return 0
 
 
-def _explained(error: OSError, path: Path, written: int) -> OSError | UserError:
-    """The user's side of an operating-system error; other errors pass through unchanged."""
+def explained(error: OSError, path: Path, written: int) -> OSError | UserError:
+    """The user's side of an error of writing ``path``; unlike ones come back unchanged."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         size = f" after {written:,} bytes" if written else ""
         return UserError(

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from flare.errors import UserError, user_error_types
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ COMMANDS = (
     ),
     Command(
         "eval",
-        "flare.evaluation.evaluate",
+        "flare.evaluation.command",
         "EvaluateConfig",
         "run_evaluate",
         "measure a checkpoint on frozen episodes",
@@ -142,6 +144,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         print(f"\ninterrupted{_resume_hint(command, error)}", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader left (`flare … | head`). What Python still flushes at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
     except Exception as error:
         if not isinstance(error, user_error_types()):
             raise

@@ -1,5 +1,6 @@
 """What a long command shows while it works: a live view in a terminal, plain lines elsewhere."""
 
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -155,6 +156,7 @@ class Stage:
         self,
         *,
         advance: float = 0.0,
+        completed: float | None = None,
         success: float | tuple[float, float, float] | None = None,
         sps: float | None = None,
         split: Mapping[str, float] | None = None,
@@ -164,12 +166,13 @@ class Stage:
 
         Args:
             advance: work done since the last call, in the stage's unit.
-            success: success rate in [0, 1], or (rate, low, high) with its interval.
+            completed: all work done so far, instead of ``advance``.
+            success: success rate in [0, 1], or (rate, low, high) with its interval; NaN: unknown.
             sps: environment steps per second.
             split: share of time by name, such as simulate, infer, update.
             note: anything else, shown behind the numbers.
         """
-        self._done += advance
+        self._done = self._done + advance if completed is None else completed
         if success is not None:
             self._success = success if isinstance(success, tuple) else (success,) * 3
         self._sps = self._sps if sps is None else sps
@@ -197,7 +200,7 @@ class Stage:
     def numbers(self) -> str:
         """How far, how well, how fast, where the time goes."""
         parts = [self._progress()]
-        if self._success is not None:
+        if self._success is not None and not math.isnan(self._success[0]):
             rate, low, high = self._success
             interval = f" [{low:.1%}, {high:.1%}]" if low < high else ""
             parts.append(f"success {rate:.1%}{interval}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from flare.atomic import PathLike
+from flare.atomic import PathLike, explained
 from flare.errors import UserError
 
 Record = dict[str, Any]
@@ -43,9 +43,16 @@ class JsonLines:
             self.append(record)
 
     def sync(self) -> None:
-        """Make all that was appended durable."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Make all that was appended durable.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise explained(error, self.path, 0) from error
 
     def close(self) -> None:
         """Sync and close; more than once is fine."""
@@ -164,7 +171,7 @@ class SuccessWindow:
             raise ValueError(f"a window holds at least one episode, got {size}")
         self._recent: deque[bool] = deque(maxlen=size)
 
-    def push(self, success: bool) -> None:
+    def add(self, success: bool) -> None:
         """Add one finished episode."""
         self._recent.append(bool(success))
 
@@ -178,10 +185,9 @@ class SuccessWindow:
         """Share of successes in the window; NaN while it is empty."""
         return sum(self._recent) / len(self._recent) if self._recent else math.nan
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson 95 % interval of the rate; (0, 1) while the window is empty."""
-        return wilson_interval(sum(self._recent), len(self._recent))
+    def interval(self) -> tuple[float, float, float]:
+        """The rate with its Wilson 95 % interval, (rate, low, high); (NaN, 0, 1) while empty."""
+        return (self.rate, *wilson_interval(sum(self._recent), len(self._recent)))
 
     def state_dict(self) -> dict[str, list[int]]:
         """The window's content, oldest first."""

@@ -94,12 +94,9 @@ def attention(
         ValueError: shapes that do not belong together, with what was given.
     """
     _check(q, k, v, segment_ids, prefix_k, prefix_v, prefix_len)
-    prefix_size = 0
-    if prefix_k is not None and prefix_v is not None:
-        prefix_size = prefix_k.shape[1]
-    if prefix_size:
-        k, v = torch.cat([prefix_k, k], 1), torch.cat([prefix_v, v], 1)  # type: ignore[list-item]
-    visible = visible_keys(segment_ids, prefix_len, prefix_size)
+    if prefix_k is not None and prefix_v is not None and prefix_k.shape[1] > 0:
+        k, v = torch.cat([prefix_k, k], 1), torch.cat([prefix_v, v], 1)
+    visible = visible_keys(segment_ids, prefix_len, k.shape[1] - q.shape[1])
     # An additive mask: PyTorch's CPU kernel would turn a bool mask into one on every call.
     bias = torch.zeros(visible.shape, dtype=q.dtype, device=q.device)
     bias.masked_fill_(~visible, float("-inf"))

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import subprocess
 import sys
@@ -171,12 +170,9 @@ def test_version(capsys):
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
 def test_every_command_has_its_config_function_and_help(command, capsys):
     try:
-        found = importlib.util.find_spec(command.module)
-    except ModuleNotFoundError:
-        found = None
-    if found is None:
-        pytest.skip(f"{command.module} is not there")
-    config_class, function = command.load()
+        config_class, function = command.load()
+    except ModuleNotFoundError as error:
+        pytest.skip(str(error))
     assert callable(function)
     with pytest.raises(SystemExit) as caught:
         cli.main([*command.name.split(), "--help"])
@@ -202,3 +198,22 @@ def test_python_dash_m_flare_exits_with_the_code():
     assert answer.returncode == 2
     assert answer.stderr.startswith("error: no command 'nope'")
     assert "Traceback" not in answer.stderr
+
+
+def test_a_reader_that_leaves_early_sees_no_traceback():
+    program = (
+        "import sys\n"
+        "from flare import cli\n"
+        "cli.help_text = lambda: 'x' * 1_000_000\n"
+        "sys.exit(cli.main(['--help']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 141

@@ -100,7 +100,7 @@ def test_a_failed_stage_says_so_and_lets_the_error_pass(clock):
         console.stage("evaluate", unit="episodes") as stage,
     ):
         clock.now += 61
-        stage.update(advance=3, success=0.5)
+        stage.update(completed=3, success=0.5)
         raise KeyError
     assert out.getvalue().splitlines()[-1] == (
         "evaluate: stopped after 1:01 · 3 episodes · success 50.0%"
@@ -129,3 +129,9 @@ def test_markup_in_messages_is_printed_as_it_is():
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text
+
+
+def test_unknown_success_is_left_out(clock):
+    with Console("demo", file=io.StringIO()) as console, console.stage("finetune") as stage:
+        stage.update(success=(float("nan"), 0.0, 1.0))
+        assert stage.numbers() == "0"

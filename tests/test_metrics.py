@@ -1,3 +1,4 @@
+import errno
 import json
 import math
 import os
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flare import metrics
 from flare.errors import UserError
 from flare.metrics import (
     EpisodeLog,
@@ -42,6 +44,18 @@ def test_each_metrics_record_is_in_the_file_when_append_returns(tmp_path):
     log.append(record(1))
     assert len(list(read_records(path))) == 1
     log.close()
+    log.close()
+
+
+def test_full_disk_is_a_user_error(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "full")
+
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    monkeypatch.setattr(metrics.os, "fsync", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        log.append(record(1))
+    monkeypatch.undo()
     log.close()
 
 
@@ -129,15 +143,16 @@ def test_lines_are_strict_json(tmp_path):
 
 def test_window_keeps_the_last_episodes():
     window = SuccessWindow(3)
-    assert (window.count, window.interval) == (0, (0.0, 1.0))
+    assert (window.count, window.interval()[1:]) == (0, (0.0, 1.0))
     assert math.isnan(window.rate)
     for success in (True, True, False, False):
-        window.push(success)
+        window.add(success)
     assert (window.count, window.rate) == (3, pytest.approx(1 / 3))
+    assert window.interval() == (window.rate, *wilson_interval(1, 3))
     copy = SuccessWindow(3)
     copy.load_state_dict(json.loads(json.dumps(window.state_dict())))
-    copy.push(True)
-    window.push(True)
+    copy.add(True)
+    window.add(True)
     assert copy.rate == window.rate == pytest.approx(1 / 3)
     with pytest.raises(ValueError, match="at least one"):
         SuccessWindow(0)

@@ -21,8 +21,11 @@ struct Quotient {
   std::int64_t rest;  // in [0, divisor)
 };
 
+/// Exact for |value| < 2^52 and |quotient| < 2^31: the rounded quotient is off by one at most.
 Quotient divide(std::int64_t value, std::int64_t divisor) {
-  Quotient q{value / divisor, value % divisor};
+  const auto near =
+      static_cast<std::int64_t>(static_cast<double>(value) / static_cast<double>(divisor));
+  Quotient q{near, value - near * divisor};
   if (q.rest < 0) {
     --q.floor;
     q.rest += divisor;
@@ -64,7 +67,8 @@ void Canvas::scan_edge(FixedPoint top, FixedPoint bottom, int y0, int y1) {
   const std::int64_t centre = static_cast<std::int64_t>(begin) * kOne + kHalf;
   const std::int64_t divisor = dy * kOne;
   Quotient at = divide((top.x - kHalf) * dy + dx * (centre - top.y) - 1, divisor);
-  const Quotient step = divide(dx * kOne, divisor);
+  const Quotient step = end - begin > 1 ? divide(dx, dy) : Quotient{0, 0};
+  const std::int64_t step_rest = step.rest * kOne;
   for (int y = begin; y < end; ++y) {
     const auto x = static_cast<std::int32_t>(at.floor + 1);
     std::int32_t& left = left_[static_cast<std::size_t>(y)];
@@ -72,7 +76,7 @@ void Canvas::scan_edge(FixedPoint top, FixedPoint bottom, int y0, int y1) {
     left = std::min(left, x);
     right = std::max(right, x);
     at.floor += step.floor;
-    at.rest += step.rest;
+    at.rest += step_rest;
     if (at.rest >= divisor) {
       at.rest -= divisor;
       ++at.floor;
@@ -91,13 +95,13 @@ void Canvas::fill_span(int y, int x0, int x1, const InverseDepth& depth, std::ui
     z = min(max(z, splat(depth.low)), splat(depth.high));
     const auto old = load<F32x8>(depth_row + x);
     const I32x8 hit = (z > old) & (column >= x0) & (column < x1);
-    if (!any(hit)) continue;
+    if (lane_bits(hit) == 0) continue;
     store(depth_row + x, hit ? z : old);
     store(primitive_row + x, hit ? id : load<I32x8>(primitive_row + x));
   }
 }
 
-void Canvas::fill(std::span<const FixedPoint> corners, const PixelRect& scissor,
+bool Canvas::fill(std::span<const FixedPoint> corners, const PixelRect& scissor,
                   const InverseDepth& depth, std::uint32_t primitive) {
   FixedPoint low = corners[0];
   FixedPoint high = corners[0];
@@ -107,7 +111,7 @@ void Canvas::fill(std::span<const FixedPoint> corners, const PixelRect& scissor,
   }
   const PixelRect box = intersect(scissor, {first_centre(low.x), first_centre(low.y),
                                             first_centre(high.x), first_centre(high.y)});
-  if (box.empty()) return;
+  if (box.empty()) return false;
   for (int y = box.y0; y < box.y1; ++y) {
     left_[static_cast<std::size_t>(y)] = std::numeric_limits<std::int32_t>::max();
     right_[static_cast<std::size_t>(y)] = std::numeric_limits<std::int32_t>::min();
@@ -125,6 +129,7 @@ void Canvas::fill(std::span<const FixedPoint> corners, const PixelRect& scissor,
     const int x1 = std::min(box.x1, right_[static_cast<std::size_t>(y)]);
     if (x0 < x1) fill_span(y, x0, x1, depth, primitive);
   }
+  return true;
 }
 
 }  // namespace flare::render

@@ -36,8 +36,8 @@ class Canvas {
   /// the polygon; centres on a left or top edge belong to it, on a right or bottom edge not, so
   /// polygons that share an edge leave no gap and do not overlap. Exact in integers.
   /// A pixel takes the primitive if it is nearer than what is there; at equal depth what is there
-  /// stays.
-  void fill(std::span<const FixedPoint> corners, const PixelRect& scissor,
+  /// stays. Returns false if the polygon lies between pixel centres, outside of every pixel.
+  bool fill(std::span<const FixedPoint> corners, const PixelRect& scissor,
             const InverseDepth& depth, std::uint32_t primitive);
 
   [[nodiscard]] int width() const { return width_; }

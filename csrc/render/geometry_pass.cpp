@@ -1,144 +1,175 @@
 #include "render/geometry_pass.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <span>
+
+#include "render/simd.hpp"
 
 namespace flare::render {
 namespace {
 
 // Clip planes: the near plane, and the guard band that keeps pixel coordinates within the range
 // of exact arithmetic. What is outside of one side of the image is dropped without clipping.
-constexpr std::uint32_t kNear = 1;
-constexpr std::uint32_t kGuardRight = 2, kGuardLeft = 4, kGuardTop = 8, kGuardBottom = 16;
-constexpr std::uint32_t kGuards = kGuardRight | kGuardLeft | kGuardTop | kGuardBottom;
-constexpr std::uint32_t kRight = 32, kLeft = 64, kTop = 128, kBottom = 256;
+constexpr std::int32_t kNear = 1;
+constexpr std::int32_t kGuardRight = 2, kGuardLeft = 4, kGuardTop = 8, kGuardBottom = 16;
+constexpr std::int32_t kClipped = kNear | kGuardRight | kGuardLeft | kGuardTop | kGuardBottom;
+constexpr std::int32_t kRight = 32, kLeft = 64, kTop = 128, kBottom = 256;
 
 /// A camera this near to a face's plane, in metres, sees it edge-on: nothing.
 constexpr float kEdgeOn = 1e-5F;
 
+constexpr float kSubpixels = static_cast<float>(1 << kSubpixelBits);
+
+/// Pixels to 1/256 pixel; what lies beyond the guard band is clipped before it is used.
+I32x8 to_fixed(F32x8 pixels) {
+  const F32x8 bounded = min(max(pixels, splat(-kGuardBand)), splat(kGuardBand));
+  return floor_to_int(bounded * kSubpixels + 0.5F);
+}
+
 std::int32_t to_fixed(float pixels) {
   return static_cast<std::int32_t>(
-      std::floor(pixels * static_cast<float>(1 << kSubpixelBits) + 0.5F));
+      std::floor(std::clamp(pixels, -kGuardBand, kGuardBand) * kSubpixels + 0.5F));
+}
+
+/// Sutherland and Hodgman 1974, one plane. Cuts an edge from its inner to its outer end, so that
+/// two faces that share the edge are cut at the same point.
+template <typename Distance>
+void clip(std::span<const Vec3> polygon, const Distance& distance, std::vector<Vec3>& out) {
+  out.clear();
+  for (std::size_t i = 0; i < polygon.size(); ++i) {
+    const Vec3 a = polygon[i];
+    const Vec3 b = polygon[(i + 1) % polygon.size()];
+    const float da = distance(a);
+    const float db = distance(b);
+    if (da >= 0.0F) out.push_back(a);
+    if ((da >= 0.0F) == (db >= 0.0F)) continue;
+    const Vec3 inner = da >= 0.0F ? a : b;
+    const Vec3 outer = da >= 0.0F ? b : a;
+    const float t = std::max(da, db) / std::abs(da - db);
+    out.push_back(inner + (outer - inner) * t);
+  }
 }
 
 }  // namespace
 
+void GeometryPass::Vertices::resize(std::size_t size) {
+  if (x.size() >= size) return;
+  for (std::vector<float>* plane : {&x, &y, &z, &inverse_z}) plane->resize(size);
+  for (std::vector<std::int32_t>* plane : {&pixel_x, &pixel_y, &outside}) plane->resize(size);
+}
+
 void GeometryPass::begin(const View& view) {
   view_ = view;
-  guard_x_ = 0.5F * kGuardBand / view.focal;
-  guard_y_ = guard_x_;
+  guard_ = 0.5F * kGuardBand / view.focal;
   primitives_.assign(1, Primitive{});
 }
 
-GeometryPass::Vertex GeometryPass::make_vertex(Vec3 p) const {
-  Vertex v;
-  v.position = p;
-  const auto bit = [](bool is_outside, std::uint32_t plane) { return is_outside ? plane : 0U; };
-  v.outside = bit(p.z < view_.near_plane, kNear) | bit(p.x > guard_x_ * p.z, kGuardRight) |
-              bit(-p.x > guard_x_ * p.z, kGuardLeft) | bit(p.y > guard_y_ * p.z, kGuardTop) |
-              bit(-p.y > guard_y_ * p.z, kGuardBottom) | bit(p.x > view_.tan_x * p.z, kRight) |
-              bit(-p.x > view_.tan_x * p.z, kLeft) | bit(p.y > view_.tan_y * p.z, kTop) |
-              bit(-p.y > view_.tan_y * p.z, kBottom);
-  if ((v.outside & (kNear | kGuards)) == 0) {
-    const float scale = view_.focal / p.z;
-    v.pixel = {to_fixed(view_.cx + p.x * scale), to_fixed(view_.cy - p.y * scale)};
+void GeometryPass::transform(const Mesh& mesh) {
+  const std::size_t size = mesh.x.size();
+  vertices_.resize(size);
+  const View& v = view_;
+  for (std::size_t i = 0; i < size; i += kLanes) {
+    const F32x8 dx = load<F32x8>(&mesh.x[i]) - v.position.x;
+    const F32x8 dy = load<F32x8>(&mesh.y[i]) - v.position.y;
+    const F32x8 dz = load<F32x8>(&mesh.z[i]) - v.position.z;
+    const F32x8 x = dx * v.right.x + dy * v.right.y + dz * v.right.z;
+    const F32x8 y = dx * v.up.x + dy * v.up.y + dz * v.up.z;
+    const F32x8 z = dx * v.ahead.x + dy * v.ahead.y + dz * v.ahead.z;
+    const F32x8 inverse_z = 1.0F / z;
+    const F32x8 guard = z * guard_;
+    const F32x8 side = z * v.tan_x;
+    const F32x8 top = z * v.tan_y;
+    store(&vertices_.x[i], x);
+    store(&vertices_.y[i], y);
+    store(&vertices_.z[i], z);
+    store(&vertices_.inverse_z[i], inverse_z);
+    store(&vertices_.pixel_x[i], to_fixed(v.cx + x * inverse_z * v.focal));
+    store(&vertices_.pixel_y[i], to_fixed(v.cy - y * inverse_z * v.focal));
+    const I32x8 outside = ((z < v.near_plane) & kNear) | ((x > guard) & kGuardRight) |
+                          ((-x > guard) & kGuardLeft) | ((y > guard) & kGuardTop) |
+                          ((-y > guard) & kGuardBottom) | ((x > side) & kRight) |
+                          ((-x > side) & kLeft) | ((y > top) & kTop) | ((-y > top) & kBottom);
+    store(&vertices_.outside[i], outside);
   }
-  return v;
 }
 
-/// Sutherland and Hodgman 1974. Cuts an edge from its inner to its outer end, so that two faces
-/// that share the edge are cut at the same point.
-void GeometryPass::clip(std::uint32_t planes) {
-  const auto distance = [this](std::uint32_t plane, Vec3 p) {
-    switch (plane) {
-      case kNear:
-        return p.z - view_.near_plane;
-      case kGuardRight:
-        return guard_x_ * p.z - p.x;
-      case kGuardLeft:
-        return guard_x_ * p.z + p.x;
-      case kGuardTop:
-        return guard_y_ * p.z - p.y;
-      default:
-        return guard_y_ * p.z + p.y;
-    }
+void GeometryPass::make_clipped_polygon(const Mesh& mesh, const Face& face, std::int32_t planes) {
+  uncut_.clear();
+  for (std::size_t i = 0; i < face.count; ++i) {
+    const std::size_t k = mesh.indices[face.first + i];
+    uncut_.push_back({vertices_.x[k], vertices_.y[k], vertices_.z[k]});
+  }
+  const auto cut = [&](std::int32_t plane, const auto& distance) {
+    if ((planes & plane) == 0) return;
+    clip(uncut_, distance, cut_);
+    uncut_.swap(cut_);
   };
-  for (const std::uint32_t plane : {kNear, kGuardRight, kGuardLeft, kGuardTop, kGuardBottom}) {
-    if ((planes & plane) == 0) continue;
-    clipped_.clear();
-    for (std::size_t i = 0; i < polygon_.size(); ++i) {
-      const Vertex& a = polygon_[i];
-      const Vertex& b = polygon_[(i + 1) % polygon_.size()];
-      const float da = distance(plane, a.position);
-      const float db = distance(plane, b.position);
-      if (da >= 0.0F) clipped_.push_back(a);
-      if ((da >= 0.0F) == (db >= 0.0F)) continue;
-      const bool a_inside = da >= 0.0F;
-      const Vec3 in = a_inside ? a.position : b.position;
-      const Vec3 out = a_inside ? b.position : a.position;
-      const float t = (a_inside ? da : db) / std::abs(da - db);
-      Vec3 cut = in + (out - in) * t;
-      if (plane == kNear) cut.z = view_.near_plane;
-      Vertex v;
-      v.position = cut;
-      clipped_.push_back(v);
-    }
-    polygon_.swap(clipped_);
-  }
-  // A cut may lie on a guard plane up to rounding; the projection is bounded all the same.
-  for (Vertex& v : polygon_) {
-    const float scale = view_.focal / v.position.z;
-    const auto bounded = [](float pixels) { return std::clamp(pixels, -kGuardBand, kGuardBand); };
-    v.pixel = {to_fixed(bounded(view_.cx + v.position.x * scale)),
-               to_fixed(bounded(view_.cy - v.position.y * scale))};
+  const float near_plane = view_.near_plane;
+  const float guard = guard_;
+  cut(kNear, [near_plane](Vec3 p) { return p.z - near_plane; });
+  cut(kGuardRight, [guard](Vec3 p) { return guard * p.z - p.x; });
+  cut(kGuardLeft, [guard](Vec3 p) { return guard * p.z + p.x; });
+  cut(kGuardTop, [guard](Vec3 p) { return guard * p.z - p.y; });
+  cut(kGuardBottom, [guard](Vec3 p) { return guard * p.z + p.y; });
+  polygon_.size = uncut_.size();
+  polygon_.nearest = 0.0F;
+  polygon_.farthest = 1.0F / near_plane;
+  for (std::size_t i = 0; i < polygon_.size; ++i) {
+    const Vec3 p = uncut_[i];
+    const float inverse_z = 1.0F / std::max(p.z, near_plane);
+    polygon_.corners[i] = {to_fixed(view_.cx + p.x * inverse_z * view_.focal),
+                           to_fixed(view_.cy - p.y * inverse_z * view_.focal)};
+    polygon_.nearest = std::max(polygon_.nearest, inverse_z);
+    polygon_.farthest = std::min(polygon_.farthest, inverse_z);
   }
 }
 
-void GeometryPass::draw_face(const Mesh& mesh, const Face& face, float height,
-                             const PixelRect& scissor, std::uint32_t primitive, Canvas& canvas) {
-  polygon_.clear();
-  std::uint32_t any = 0;
-  std::uint32_t all = ~0U;
-  for (std::uint32_t i = 0; i < face.count; ++i) {
-    const Vertex& v = vertices_[mesh.indices[face.first + i]];
-    polygon_.push_back(v);
-    any |= v.outside;
-    all &= v.outside;
+/// Returns false if the face is out of sight.
+bool GeometryPass::make_polygon(const Mesh& mesh, const Face& face) {
+  const std::uint16_t* const indices = &mesh.indices[face.first];
+  std::int32_t any = 0;
+  std::int32_t all = ~0;
+  polygon_.size = face.count;
+  polygon_.nearest = polygon_.farthest = vertices_.inverse_z[indices[0]];
+  for (std::size_t i = 0; i < face.count; ++i) {
+    const std::size_t k = indices[i];
+    any |= vertices_.outside[k];
+    all &= vertices_.outside[k];
+    polygon_.corners[i] = {vertices_.pixel_x[k], vertices_.pixel_y[k]};
+    polygon_.nearest = std::max(polygon_.nearest, vertices_.inverse_z[k]);
+    polygon_.farthest = std::min(polygon_.farthest, vertices_.inverse_z[k]);
   }
-  if (all != 0) return;
-  if ((any & (kNear | kGuards)) != 0) clip(any);
-  if (polygon_.size() < 3) return;
-  corners_.clear();
-  float nearest = polygon_[0].position.z;
-  float farthest = nearest;
-  for (const Vertex& v : polygon_) {
-    corners_.push_back(v.pixel);
-    nearest = std::min(nearest, v.position.z);
-    farthest = std::max(farthest, v.position.z);
-  }
-  // A ray (dx, dy, 1) in camera axes meets the plane where 1/depth = -normal . ray / height; the
-  // range of the corners bounds it where the plane is seen nearly edge-on.
+  if (all != 0) return false;
+  if ((any & kClipped) != 0) make_clipped_polygon(mesh, face, any);
+  return polygon_.size >= 3;
+}
+
+/// A ray (dx, dy, 1) in camera axes meets the plane where 1/depth = -normal . ray / height; the
+/// range of the corners bounds it where the plane is seen nearly edge-on.
+InverseDepth GeometryPass::depth_of(const Face& face, float height) const {
   InverseDepth depth;
-  const float scale = -1.0F / (height * view_.focal);
+  const float per_height = -1.0F / height;
+  const float scale = per_height / view_.focal;
   depth.a = dot(face.normal, view_.right) * scale;
   depth.b = -dot(face.normal, view_.up) * scale;
-  depth.c = -dot(face.normal, view_.ahead) / height - depth.a * view_.cx - depth.b * view_.cy;
-  depth.low = 1.0F / farthest;
-  depth.high = 1.0F / nearest;
-  canvas.fill(corners_, scissor, depth, primitive);
+  depth.c = dot(face.normal, view_.ahead) * per_height - depth.a * view_.cx - depth.b * view_.cy;
+  depth.low = polygon_.farthest;
+  depth.high = polygon_.nearest;
+  return depth;
 }
 
 void GeometryPass::draw(const Mesh& mesh, std::uint16_t object_id, const PixelRect& scissor,
                         Canvas& canvas) {
-  vertices_.clear();
-  for (const Vec3 p : mesh.vertices) vertices_.push_back(make_vertex(view_.to_camera(p)));
+  transform(mesh);
   for (const Face& face : mesh.faces) {
     const float height = dot(face.normal, view_.position) - face.offset;
-    if (!(height > kEdgeOn)) continue;
+    if (!(height > kEdgeOn) || !make_polygon(mesh, face)) continue;
     const auto primitive = static_cast<std::uint32_t>(primitives_.size());
-    primitives_.push_back({face.color, face.surface, object_id});
-    draw_face(mesh, face, height, scissor, primitive, canvas);
+    const std::span<const FixedPoint> corners(polygon_.corners.data(), polygon_.size);
+    if (canvas.fill(corners, scissor, depth_of(face, height), primitive)) {
+      primitives_.push_back({face.color, face.surface, object_id});
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 // Faces -> clipped, projected polygons on the canvas.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -26,23 +27,34 @@ class GeometryPass {
   [[nodiscard]] const std::vector<Primitive>& primitives() const { return primitives_; }
 
  private:
-  /// A vertex in camera coordinates and, where it can be, on the screen.
-  struct Vertex {
-    Vec3 position;
-    FixedPoint pixel;
-    std::uint32_t outside = 0;  // bit per clip plane
+  /// A mesh's vertices in camera coordinates and, where they can be, on the screen.
+  struct Vertices {
+    std::vector<float> x, y, z;
+    std::vector<float> inverse_z;
+    std::vector<std::int32_t> pixel_x, pixel_y;  // 1/256 pixel
+    std::vector<std::int32_t> outside;           // bit per clip plane
+
+    void resize(std::size_t size);
   };
 
-  [[nodiscard]] Vertex make_vertex(Vec3 position) const;
-  void draw_face(const Mesh& mesh, const Face& face, float height, const PixelRect& scissor,
-                 std::uint32_t primitive, Canvas& canvas);
-  void clip(std::uint32_t planes);
+  /// The corners of one face.
+  struct Polygon {
+    // Each clip plane adds one corner at most.
+    std::array<FixedPoint, kMaxFaceVertices + 5> corners;
+    std::size_t size = 0;
+    float nearest = 0.0F, farthest = 0.0F;  // 1/m, of the corners
+  };
+
+  void transform(const Mesh& mesh);
+  [[nodiscard]] bool make_polygon(const Mesh& mesh, const Face& face);
+  void make_clipped_polygon(const Mesh& mesh, const Face& face, std::int32_t planes);
+  [[nodiscard]] InverseDepth depth_of(const Face& face, float height) const;
 
   View view_;
-  float guard_x_ = 1.0F, guard_y_ = 1.0F;  // |X| <= guard Z keeps within the guard band
-  std::vector<Vertex> vertices_;
-  std::vector<Vertex> polygon_, clipped_;
-  std::vector<FixedPoint> corners_;
+  float guard_ = 1.0F;  // |X| <= guard Z keeps within the guard band, |Y| alike
+  Vertices vertices_;
+  Polygon polygon_;
+  std::vector<Vec3> uncut_, cut_;
   std::vector<Primitive> primitives_;
 };
 

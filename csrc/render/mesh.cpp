@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/assert.hpp"
+#include "render/simd.hpp"
 #include "render/trigonometry.hpp"
 
 namespace flare::render {
@@ -28,7 +29,32 @@ std::uint32_t channel(float value) {
   return static_cast<std::uint32_t>(std::clamp(value, 0.0F, 1.0F) * 255.0F + 0.5F);
 }
 
+/// Index of a vertex, shared with an equal one among the latest: neighbours of a part are near.
+std::uint16_t add_vertex(Mesh& mesh, Vec3 p) {
+  constexpr std::size_t kLookBack = 64;
+  const std::size_t n = mesh.x.size();
+  for (std::size_t i = n; i-- > (n > kLookBack ? n - kLookBack : 0);) {
+    if (mesh.x[i] == p.x && mesh.y[i] == p.y && mesh.z[i] == p.z) {
+      return static_cast<std::uint16_t>(i);
+    }
+  }
+  mesh.x.push_back(p.x);
+  mesh.y.push_back(p.y);
+  mesh.z.push_back(p.z);
+  return static_cast<std::uint16_t>(n);
+}
+
 }  // namespace
+
+void Mesh::seal() {
+  const std::size_t size = (x.size() + kLanes - 1) / kLanes * kLanes;
+  for (std::vector<float>* axis : {&x, &y, &z}) {
+    axis->resize(size, axis->empty() ? 0.0F : axis->back());
+    axis->shrink_to_fit();
+  }
+  indices.shrink_to_fit();
+  faces.shrink_to_fit();
+}
 
 std::size_t Mesh::num_triangles() const {
   std::size_t n = 0;
@@ -37,8 +63,8 @@ std::size_t Mesh::num_triangles() const {
 }
 
 std::size_t Mesh::bytes() const {
-  return vertices.capacity() * sizeof(Vec3) + indices.capacity() * sizeof(std::uint16_t) +
-         faces.capacity() * sizeof(Face);
+  return (x.capacity() + y.capacity() + z.capacity()) * sizeof(float) +
+         indices.capacity() * sizeof(std::uint16_t) + faces.capacity() * sizeof(Face);
 }
 
 float light(Vec3 normal) {
@@ -78,14 +104,7 @@ void add_face(Mesh& mesh, std::span<const Vec3> corners, const Plane& plane, sim
   face.count = static_cast<std::uint16_t>(corners.size());
   face.surface = surface;
   face.color = pack_color(color, light(plane.normal));
-  for (const Vec3 corner : corners) {
-    const auto same = [corner](Vec3 v) {
-      return v.x == corner.x && v.y == corner.y && v.z == corner.z;
-    };
-    const auto found = std::find_if(mesh.vertices.begin(), mesh.vertices.end(), same);
-    mesh.indices.push_back(static_cast<std::uint16_t>(found - mesh.vertices.begin()));
-    if (found == mesh.vertices.end()) mesh.vertices.push_back(corner);
-  }
+  for (const Vec3 corner : corners) mesh.indices.push_back(add_vertex(mesh, corner));
   mesh.faces.push_back(face);
 }
 

@@ -21,9 +21,12 @@ struct Face {
 };
 
 struct Mesh {
-  std::vector<Vec3> vertices;
+  std::vector<float> x, y, z;  // [vertices] m, world
   std::vector<std::uint16_t> indices;
   std::vector<Face> faces;
+
+  /// Ends building: pads the vertices to whole vectors of eight.
+  void seal();
 
   [[nodiscard]] std::size_t num_triangles() const;
   [[nodiscard]] std::size_t bytes() const;

@@ -16,7 +16,7 @@ namespace flare::render {
 namespace {
 
 /// Diameters in pixels from which the finer levels of detail are used.
-constexpr std::array<float, kNumLevels - 1> kLevelFrom = {14.0F, 70.0F};
+constexpr std::array<float, kNumLevels - 1> kLevelFrom = {8.0F, 24.0F, 90.0F};
 
 /// An object to be drawn, in the order of drawing.
 struct Candidate {

@@ -1,5 +1,6 @@
 #include "render/shade.hpp"
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -53,11 +54,15 @@ Shader::Paint Shader::make_paint(const Surface& surface, const View& view,
 void Shader::begin(const Scene::Impl& scene, const View& view, std::uint64_t material_seed,
                    std::span<const Primitive> primitives) {
   primitives_ = primitives;
+  colors_.resize(primitives.size());
   paints_.resize(std::max(paints_.size(), scene.surfaces.size()));
   made_.assign(paints_.size(), 0);
-  for (const Primitive& primitive : primitives) {
+  for (std::size_t i = 0; i < primitives.size(); ++i) {
+    const Primitive& primitive = primitives[i];
+    colors_[i] = static_cast<std::int32_t>(i == Canvas::kNothing ? kSky : primitive.color);
     if (primitive.surface < 0) continue;
     const auto surface = static_cast<std::size_t>(primitive.surface);
+    colors_[i] = ~primitive.surface;
     if (made_[surface] != 0) continue;
     made_[surface] = 1;
     paints_[surface] = make_paint(scene.surfaces[surface], view, material_seed);
@@ -80,25 +85,23 @@ I32x8 Shader::paint_lanes(const Paint& paint, int x, int y, F32x8 inverse_depth)
 I32x8 Shader::color_lanes(const Canvas& canvas, int x, int y) const {
   const std::uint32_t* const ids = canvas.primitives(y) + x;
   const I32x8 lanes = load<I32x8>(ids);
-  I32x8 colors = {};
-  I32x8 left = splat(-1);
-  // One round for each primitive among the eight pixels: mostly one or two.
-  for (int lane = 0; lane < kLanes; ++lane) {
-    if (left[lane] == 0) continue;
-    const Primitive& primitive = primitives_[ids[lane]];
-    const I32x8 same = (lanes == static_cast<std::int32_t>(ids[lane])) & left;
-    left &= ~same;
-    std::uint32_t flat = primitive.color;
-    if (ids[lane] == Canvas::kNothing) flat = kSky;
-    I32x8 color = splat(static_cast<std::int32_t>(flat));
-    if (primitive.surface >= 0) {
-      const F32x8 inverse_depth = load<F32x8>(canvas.inverse_depth(y) + x);
-      // Other primitives' lanes are not used; 1 keeps them finite.
-      color = paint_lanes(paints_[static_cast<std::size_t>(primitive.surface)], x, y,
-                          same ? inverse_depth : splat(1.0F));
-    }
-    colors = same ? color : colors;
-    if (!any(left)) break;
+  const F32x8 inverse_depth = load<F32x8>(canvas.inverse_depth(y) + x);
+  const std::int32_t first = colors_[ids[0]];
+  if (lane_bits(lanes == static_cast<std::int32_t>(ids[0])) == kAllLanes) {
+    return first >= 0 ? splat(first)
+                      : paint_lanes(paints_[static_cast<std::size_t>(~first)], x, y, inverse_depth);
+  }
+  I32x8 colors = {first,           colors_[ids[1]], colors_[ids[2]], colors_[ids[3]],
+                  colors_[ids[4]], colors_[ids[5]], colors_[ids[6]], colors_[ids[7]]};
+  // One round for each patterned plane among the eight pixels: mostly one or two.
+  for (unsigned left = lane_bits(colors < 0); left != 0;) {
+    const std::int32_t code = colors_[ids[std::countr_zero(left)]];
+    const I32x8 same = colors == code;
+    // 1 keeps the lanes that are not used finite.
+    const I32x8 paint = paint_lanes(paints_[static_cast<std::size_t>(~code)], x, y,
+                                    same ? inverse_depth : splat(1.0F));
+    colors = same ? paint : colors;
+    left &= ~lane_bits(same);
   }
   return colors;
 }

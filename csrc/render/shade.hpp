@@ -40,7 +40,8 @@ class Shader {
   [[nodiscard]] I32x8 color_lanes(const Canvas& canvas, int x, int y) const;
 
   std::span<const Primitive> primitives_;
-  std::vector<Paint> paints_;  // [surfaces] made where made_ holds
+  std::vector<std::int32_t> colors_;  // [primitives] 0x00BBGGRR, or ~surface of a patterned one
+  std::vector<Paint> paints_;         // [surfaces] made where made_ holds
   std::vector<std::uint8_t> made_;
 };
 

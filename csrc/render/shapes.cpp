@@ -11,6 +11,9 @@ namespace {
 using sim::Color;
 using sim::Shape;
 
+/// Bands of a sphere at each level.
+constexpr std::array<int, kNumLevels> kBands = {2, 4, 6, 10};
+
 constexpr Color kWhite = {0.96F, 0.96F, 0.94F};
 constexpr Color kBlack = {0.05F, 0.05F, 0.06F};
 constexpr Color kWood = {0.45F, 0.31F, 0.20F};
@@ -29,7 +32,7 @@ struct Body {
 };
 
 void add_sphere(const Body& b, float low, float high, float radius, Color color) {
-  const int bands = b.level == 0 ? 4 : (b.level == 1 ? 6 : 10);
+  const int bands = kBands[static_cast<std::size_t>(b.level)];
   const float half = 0.5F * (high - low);
   std::vector<Ring> rings;
   for (int i = 0; i <= bands; ++i) {
@@ -54,7 +57,7 @@ void add_legs(const Body& b, float low, float high, float width, Color color) {
 
 void build_box(const Body& b) {
   b.build.box({-0.5F, -0.5F, -0.5F}, {0.5F, 0.5F, 0.5F}, b.color);
-  if (b.level == 0) return;
+  if (b.level < 2) return;
   // A plinth, a door line and a handle on the front, so that cabinets and boxes are not bare.
   b.build.box({-0.46F, 0.02F, 0.49F}, {0.46F, 0.04F, 0.5005F}, b.dark());
   b.build.box({-0.46F, -0.5F, 0.49F}, {0.46F, -0.44F, 0.5005F}, b.dark());
@@ -94,7 +97,7 @@ void build_shelf(const Body& b) {
   b.build.box({-0.5F, -0.5F, -0.5F}, {-0.45F, 0.5F, 0.5F}, b.color);
   b.build.box({0.45F, -0.5F, -0.5F}, {0.5F, 0.5F, 0.5F}, b.color);
   b.build.box({-0.45F, -0.5F, -0.5F}, {0.45F, 0.5F, -0.44F}, b.dark(0.5F));
-  const int boards = b.level == 0 ? 3 : 5;
+  const int boards = b.level < 2 ? 3 : 5;
   for (int i = 0; i < boards; ++i) {
     const float y = -0.5F + 0.96F * static_cast<float>(i) / static_cast<float>(boards - 1);
     b.build.box({-0.45F, y, -0.44F}, {0.45F, y + 0.04F, 0.49F}, b.pale(0.15F));
@@ -221,6 +224,7 @@ Mesh build_shape(const sim::Object& object, int level) {
   const BoxTransform transform = box_transform(object);
   MeshBuilder builder(mesh, transform);
   build_family({builder, object.color, level, kSegments[static_cast<std::size_t>(level)]}, object);
+  mesh.seal();
   return mesh;
 }
 

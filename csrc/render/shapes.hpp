@@ -8,9 +8,9 @@
 
 namespace flare::render {
 
-inline constexpr int kNumLevels = 3;
+inline constexpr int kNumLevels = 4;
 /// Segments of round parts at each level, coarsest first.
-inline constexpr std::array<int, kNumLevels> kSegments = {6, 12, 24};
+inline constexpr std::array<int, kNumLevels> kSegments = {4, 6, 12, 24};
 
 BoxTransform box_transform(const sim::Object& object);
 

@@ -5,6 +5,10 @@
 #include <cstdint>
 #include <cstring>
 
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
+
 namespace flare::render {
 
 inline constexpr int kLanes = 8;
@@ -42,11 +46,17 @@ inline I32x8 floor_to_int(F32x8 v) {
   return t + (to_float(t) > v);  // a true lane is -1
 }
 
-/// Has the mask any true lane?
-inline bool any(I32x8 mask) {
-  std::uint64_t w[4];
-  std::memcpy(w, &mask, sizeof(w));
-  return (w[0] | w[1] | w[2] | w[3]) != 0;
+/// One bit for each true lane of a mask.
+inline unsigned lane_bits(I32x8 mask) {
+#ifdef __AVX__
+  return static_cast<unsigned>(_mm256_movemask_ps(reinterpret_cast<__m256>(mask)));
+#else
+  unsigned bits = 0;
+  for (int lane = 0; lane < kLanes; ++lane) bits |= mask[lane] != 0 ? 1U << lane : 0U;
+  return bits;
+#endif
 }
+
+inline constexpr unsigned kAllLanes = (1U << kLanes) - 1U;
 
 }  // namespace flare::render

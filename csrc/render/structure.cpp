@@ -230,6 +230,8 @@ void build_structure(const sim::House& house, Scene::Impl& scene) {
     add_floor_and_ceiling(house.rooms[i], static_cast<int>(i), scene);
   }
   add_ground_and_roof(house, scene);
+  for (RoomScene& room : scene.rooms) room.structure.seal();
+  scene.shell.seal();
 }
 
 }  // namespace flare::render

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <unordered_set>
 
 #include "sim/json_fields.hpp"
@@ -17,6 +18,8 @@ constexpr float kRoomMargin = 0.5F;   // m outside every room that still count a
 constexpr float kMountedGap = 0.3F;   // m of air below a top-level object: it hangs on a wall
 constexpr float kLeastScale = 0.25F;  // of a type's default height, for an Objaverse asset
 constexpr float kGreatestScale = 4.0F;
+constexpr float kGreatestSpread = 1.0F;  // a tall one of its kind is seldom wider too
+constexpr float kSmallestShare = 0.2F;   // of a footprint that is cut back to fit its room
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
@@ -66,6 +69,32 @@ Category unknown_category(const std::string& type, const AssetLibrary& library) 
   return category;
 }
 
+/// Cuts a footprint that was only guessed back to what the room's walls leave: a thing that stands
+/// against a wall has its centre half its depth away from it.
+Vec3 fit_into_room(const Object& object, const std::vector<Vec2>& polygon) {
+  const Vec2 center{object.center.x, object.center.z};
+  const Vec2 own_z = heading(object.rotation_deg.y);
+  const Vec2 own_x{own_z.z, -own_z.x};
+  float share_x = 1.0F;
+  float share_z = 1.0F;
+  for (std::size_t i = 0, j = polygon.size() - 1; i < polygon.size(); j = i++) {
+    const Vec2 edge = polygon[i] - polygon[j];
+    const float edge_length = length(edge);
+    const float along = dot(center - polygon[j], edge);
+    if (edge_length <= 0.0F || along < 0.0F || along > edge_length * edge_length) continue;
+    const Vec2 normal = Vec2{edge.z, -edge.x} * (1.0F / edge_length);
+    const float reach_x = 0.5F * object.size.x * std::abs(dot(normal, own_x));
+    const float reach_z = 0.5F * object.size.z * std::abs(dot(normal, own_z));
+    const float room = std::abs(dot(center - polygon[j], normal));
+    if (reach_x + reach_z <= room) continue;
+    const float share = room / (reach_x + reach_z);
+    if (reach_x > 0.1F * reach_z) share_x = std::min(share_x, share);
+    if (reach_z > 0.1F * reach_x) share_z = std::min(share_z, share);
+  }
+  return {object.size.x * std::max(share_x, kSmallestShare), object.size.y,
+          object.size.z * std::max(share_z, kSmallestShare)};
+}
+
 class ObjectReader {
  public:
   ObjectReader(const AssetLibrary& library, House& house) : library_(library), house_(house) {}
@@ -98,6 +127,11 @@ class ObjectReader {
     if (const auto kinematic = node.find("kinematic")) object.kinematic = kinematic->boolean();
     set_kind(node, object);
     object.room = find_room(house_.rooms, {object.center.x, object.center.z}, kRoomMargin);
+    const bool guessed = library_.find_size(object.asset_id) == nullptr;
+    if (guessed && object.room >= 0 && !object.on_wall) {
+      const auto room = static_cast<std::size_t>(object.room);
+      object.size = fit_into_room(object, house_.rooms[room].polygon);
+    }
     return object;
   }
 
@@ -136,7 +170,8 @@ class ObjectReader {
     const float height = 2.0F * (object.center.y - base);
     const float scale = category.size.y > 0.0F ? height / category.size.y : 1.0F;
     if (scale < kLeastScale || scale > kGreatestScale) return category.size;
-    return category.size * scale;
+    const float spread = std::min(scale, kGreatestSpread);
+    return {category.size.x * spread, category.size.y * scale, category.size.z * spread};
   }
 
   const AssetLibrary& library_;

@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-from flare.policy.observation import Observation
-from flare.policy.policy import Policy
 from numpy.typing import NDArray
 
+from flare.policy.observation import Observation
+from flare.policy.policy import Policy
 from flare.rng import keyed_uniform
 from flare.rollout.player import StepView
 from flare.tasks.instructions import Vocabulary

@@ -3,15 +3,14 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
-from flare.worlds.embedded import House
-
 from flare.agent import load_agent
 from flare.assembly import TaskConfig, WorldConfig, load_house_file, make_sampler, make_worlds
 from flare.console import Console
 from flare.errors import UserError
 from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
+from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
 from flare.run_folder import RunFolder
+from flare.worlds.embedded import House
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,4 +72,4 @@ def _episodes(
                 on_episode=lambda _: stage.update(advance=1),
             )  # fmt: skip
         save_frozen(path, frozen, config.houses, houses, task)
-    return load_frozen(path, houses)
+    return load_frozen(path, config.houses)

@@ -1,22 +1,19 @@
 """Evaluates a checkpoint on a frozen list of episodes and writes one JSON line an episode."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flare.policy.policy import Policy
-from flare.worlds.world import Worlds
 from numpy.typing import NDArray
 
-from flare.atomic import write_text
 from flare.evaluation.actor import PolicyActor
+from flare.policy.policy import Policy
 from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.sampler import Episodes, EpisodeSampler
 from flare.tasks.task import Task
+from flare.worlds.world import Worlds
 
 Progress = Callable[[PlayedEpisode], None]
 
@@ -40,7 +37,7 @@ def freeze_episodes(
     """Draw evaluation episodes evenly over houses and let the expert walk each once."""
     episodes = sampler.sample(np.zeros(count, np.int64), np.arange(count))
     played = play_episodes(
-        worlds, task, episodes, ExpertActor(worlds), num_actions=len(worlds.action_names),
+        worlds, task, episodes, ExpertActor(worlds), num_actions=worlds.specs.actions.size,
         on_episode=on_episode,
     )  # fmt: skip
     lengths = [record.length if record.success else -1 for record in played]
@@ -164,8 +161,3 @@ def _record(
         "trajectory": [[round(float(v), 3) for v in pose] for pose in played.trajectory],
         "actions": [int(action) for action in played.actions],
     }
-
-
-def write_records(path: Path, records: list[dict[str, Any]]) -> None:
-    """One JSON object a line, whole or not at all."""
-    write_text(path, "".join(json.dumps(record) + "\n" for record in records))

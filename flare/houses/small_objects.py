@@ -14,6 +14,9 @@ _EDGE = 0.03  # m between an object and the edge of what it stands on
 _TRIES = 6
 _PER_AREA = 3.0  # objects a square metre of a receptacle's top at density 1
 _MOST_PER_TOP = 5
+_FLOOR_KINDS: dict[str, Where] = {
+    kind.type: kind.where for kinds in ROOM_FURNITURE.values() for kind in kinds
+}
 _PAINTING_HEIGHT = 1.6  # m of a painting's centre
 
 
@@ -80,6 +83,8 @@ def choose_goals(floor: Floor, goal_types: Sequence[str], count: int, draws: Dra
 def place_goal(floor: Floor, type_name: str, draws: Draws) -> bool:
     """Make sure that the house holds the type: at home if possible, else wherever it fits.
 
+    A small type without a free receptacle gets a new one.
+
     Returns: False if there is no place for it; try another house.
     """
     if type_name in types_in(floor):
@@ -93,9 +98,15 @@ def place_goal(floor: Floor, type_name: str, draws: Draws) -> bool:
         for item in draws.shuffled(suited):
             if put_on(item, type_name, draws):
                 return True
-    on_floor = {kind.type for kinds in ROOM_FURNITURE.values() for kind in kinds}
-    where: Where = "wall" if type_name in on_floor and type_name != "BasketBall" else "middle"
-    return any(place_type(floor, type_name, where, room, draws) for room in rooms)
+    if type_name in _FLOOR_KINDS:
+        where = _FLOOR_KINDS[type_name]
+        return any(place_type(floor, type_name, where, room, draws) for room in rooms)
+    for room in rooms:
+        stand = "TVStand" if type_name == "Television" else draws.choice(("SideTable", "Desk"))
+        receptacle = place_type(floor, stand, "wall", room, draws)
+        if receptacle is not None and put_on(receptacle, type_name, draws):
+            return True
+    return False
 
 
 def hang_paintings(

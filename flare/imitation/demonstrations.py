@@ -7,7 +7,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from flare.worlds.world import Worlds
 from numpy.typing import NDArray
 
 from flare.atomic import atomic_path
@@ -15,6 +14,7 @@ from flare.errors import UserError
 from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
 from flare.tasks.sampler import EpisodeSampler
 from flare.tasks.task import Task
+from flare.worlds.world import Worlds
 
 _FORMAT = 1
 
@@ -147,7 +147,7 @@ def collect_demonstrations(
             on_episode(record)
 
     played = play_episodes(
-        worlds, task, episodes, ExpertActor(worlds), num_actions=len(worlds.action_names),
+        worlds, task, episodes, ExpertActor(worlds), num_actions=worlds.specs.actions.size,
         on_step=writer.on_step, on_episode=finish, should_stop=should_stop,
     )  # fmt: skip
     if len(failures) == len(played):
@@ -157,7 +157,7 @@ def collect_demonstrations(
             mend="check the houses with `flare houses check` and task.max_steps",
         )
     return CollectionResult(
-        demonstrations=writer.demonstrations(worlds.action_names),
+        demonstrations=writer.demonstrations(worlds.specs.actions.names),
         num_played=len(played),
         failures=failures,
     )

@@ -56,7 +56,7 @@ def imitation_update(
     logits = policy.evaluate_logits(obs, episode_start)
     loss, stats = imitation_loss(logits, batch.actions, batch.valid, label_smoothing)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(loss)
     moving = [p for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
     norm = nn.utils.clip_grad_norm_(moving, max_grad_norm)
     numbers = torch.stack([loss.detach(), stats["accuracy"], norm]).tolist()

@@ -1,13 +1,12 @@
-"""Sizes of the policy's parts; presets for the sizes in use."""
+"""Sizes of the policy's parts, and the presets in use."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from flare.errors import UserError
-
-_KERNEL = 3  # of every convolution after the first; stride 2, padding 1
+from flare.specs import CameraSpec
 
 
 def _require(condition: bool, key: str, what: str, mend: str) -> None:
@@ -82,7 +81,7 @@ class PolicyConfig:
     vocab_size: int = 128  # word ids of instructions, 0 pads
     width: int = 128  # d: of the transformer's stream and of every embedding
     goal_heads: int = 4  # filters that the goal lays over the image grid
-    fusion_hidden: int = 256  # of the MLP that joins image and goal
+    fusion_hidden: int = 128  # of the MLP that joins image and goal
     num_layers: int = 2  # of the causal decoder
     num_heads: int = 4  # attention heads; divides width
     hidden: int = 256  # of each SwiGLU feed-forward
@@ -153,10 +152,40 @@ def _reject_unknown(cls: type, values: Mapping[str, Any], prefix: str) -> None:
         )
 
 
-# Vocabulary, actions and facts belong to the task: set them with dataclasses.replace.
-PRESETS: dict[str, PolicyConfig] = {
-    # One navigation camera at 84 x 48: 0.5 M parameters, trains on two CPU cores.
-    "small": PolicyConfig(),
-    # Navigation and manipulation camera; half the channels keep a step below 1,024 numbers.
-    "small_two_cameras": PolicyConfig(image=ImageEncoderConfig(num_cameras=2, grid_channels=16)),
-}
+def small_preset(
+    *,
+    camera: CameraSpec,
+    num_actions: int,
+    vocab_size: int,
+    num_facts: int,
+    critic: Literal["tower", "facts"] = "facts",
+) -> PolicyConfig:
+    """Return the policy that trains on two CPU cores: 0.6 M parameters with critic "facts".
+
+    Args:
+        camera: the frames; larger ones get larger first strides, so that the grid stays near
+            4 x 7 cells a camera.
+        num_actions: A.
+        vocab_size: word ids, padding included.
+        num_facts: K, privileged features of a step.
+        critic: what the value is computed from.
+    """
+    stride = max(1, camera.height // 16)
+    image = ImageEncoderConfig(
+        height=camera.height,
+        width=camera.width,
+        num_cameras=camera.num_cameras,
+        first_kernel=2 * stride,
+        first_stride=stride,
+        grid_channels=32 // camera.num_cameras,  # keeps a step below 1,024 numbers
+    )
+    return PolicyConfig(
+        image=image,
+        num_actions=num_actions,
+        vocab_size=vocab_size,
+        num_facts=num_facts,
+        critic=critic,
+    )
+
+
+PRESETS: dict[str, Callable[..., PolicyConfig]] = {"small": small_preset}

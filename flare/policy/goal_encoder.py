@@ -39,9 +39,13 @@ class GoalFusion(nn.Module):
         self.heads = config.goal_heads
         self.filters = nn.Linear(config.width, self.heads * self.channels)
         self.position_bias = nn.Parameter(torch.zeros(self.heads, self.num_cells))
-        joined = config.image.num_features + self.heads * (self.num_cells + self.channels)
-        self.mlp_in = nn.Linear(joined, config.fusion_hidden)
-        self.mlp_out = nn.Linear(config.fusion_hidden, config.width)
+        hidden = config.fusion_hidden
+        # One layer over [grid, scores, found], kept in three: joining them would copy the grid,
+        # and the update would compute a gradient for features that are constants there.
+        self.from_grid = nn.Linear(config.image.num_features, hidden)
+        self.from_scores = nn.Linear(self.heads * self.num_cells, hidden, bias=False)
+        self.from_found = nn.Linear(self.heads * self.channels, hidden, bias=False)
+        self.out = nn.Linear(hidden, config.width)
 
     def forward(self, features: Tensor, goal: Tensor) -> Tensor:
         """Features [M, F], goal [M, d] to [M, d]."""
@@ -50,5 +54,8 @@ class GoalFusion(nn.Module):
         filters = self.filters(goal).view(count, self.heads, self.channels)
         scores = torch.baddbmm(self.position_bias, filters, cells.transpose(1, 2))
         found = torch.bmm(scores.softmax(-1), cells)  # [M, heads, channels]
-        joined = torch.cat([features, F.silu(scores).flatten(1), found.flatten(1)], -1)
-        return self.mlp_out(F.silu(self.mlp_in(joined)))  # type: ignore[no-any-return]
+        hidden = self.from_grid(features)
+        hidden = torch.addmm(hidden, F.silu(scores).flatten(1), self.from_scores.weight.t())
+        hidden = torch.addmm(hidden, found.flatten(1), self.from_found.weight.t())
+        fused: Tensor = self.out(F.silu(hidden))
+        return fused

@@ -56,7 +56,8 @@ class FactsCritic(nn.Module):
         """
         if facts.shape[-1] != self.num_facts:
             raise ValueError(f"facts must be [..., {self.num_facts}], got {list(facts.shape)}")
-        return self.layers(facts).squeeze(-1)  # type: ignore[no-any-return]
+        value: Tensor = self.layers(facts).squeeze(-1)
+        return value
 
 
 def sample_actions(logits: Tensor, uniforms: Tensor | None) -> Tensor:

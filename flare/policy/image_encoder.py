@@ -16,7 +16,9 @@ _CHUNK = 64
 class ImageEncoder(nn.Module):
     """Convolutions shared by all cameras, then a 1 x 1 convolution down to few channels per cell.
 
-    Nothing is pooled over the grid, so a linear layer behind it can tell bearings apart.
+    Nothing is pooled over the grid, so a linear layer behind it can tell bearings apart. The first
+    convolution does not pad: up to first_stride - 1 pixels at the right and bottom border stay
+    unread where the size does not fit its steps.
     """
 
     def __init__(self, config: ImageEncoderConfig) -> None:
@@ -27,7 +29,8 @@ class ImageEncoder(nn.Module):
         rest = [nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(widths)]
         for conv in (first, *rest):
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+            if conv.bias is not None:
+                nn.init.zeros_(conv.bias)
         self.first, self.rest = first, nn.ModuleList(rest)
         self.project = nn.Conv2d(widths[-1], config.grid_channels, 1)
         for parameter in self.parameters():  # frames arrive as [.., H, W, 3]
@@ -75,4 +78,5 @@ class ImageEncoder(nn.Module):
         x = F.relu(F.conv2d(images.float(), weight, bias, self.first.stride), inplace=True)
         for conv in self.rest:
             x = F.relu(conv(x), inplace=True)
-        return self.project(x).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+        grid: Tensor = self.project(x).permute(0, 2, 3, 1)
+        return grid

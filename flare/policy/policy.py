@@ -85,7 +85,8 @@ class Policy(nn.Module):
 
         ``image_encoder.requires_grad_(False)`` freezes the encoder; then once per frame is enough.
         """
-        return self.image_encoder(frames)  # type: ignore[no-any-return]
+        features: Tensor = self.image_encoder(frames)
+        return features
 
     def new_cache(self, num_envs: int, max_len: int) -> KVCache:
         """An empty memory for num_envs episodes of at most max_len observations."""
@@ -134,14 +135,18 @@ class Policy(nn.Module):
             [n] float32.
         """
         if self.critic_tower is None:
-            return self.critic_head(obs.facts)  # type: ignore[no-any-return]
+            return self._value_of(obs.facts)
         rows = cache.select(env_ids)
         return self._step_value(obs, rows, rows.max_len)
 
     def _step_value(self, obs: Observation, cache: KVCache, used: int) -> Tensor:
         if self.critic_tower is None:
-            return self.critic_head(obs.facts)  # type: ignore[no-any-return]
-        return self.critic_head(self.critic_tower.step(obs, cache, used))  # type: ignore[no-any-return]
+            return self._value_of(obs.facts)
+        return self._value_of(self.critic_tower.step(obs, cache, used))
+
+    def _value_of(self, x: Tensor) -> Tensor:
+        value: Tensor = self.critic_head(x)  # of beliefs [..., d], or of facts [..., K]
+        return value
 
     def evaluate_logits(
         self, obs: Observation, episode_start: Tensor, prefix: KVPrefix | None = None
@@ -149,7 +154,8 @@ class Policy(nn.Module):
         """Logits of every step, [T, N, A] float32; arguments as in evaluate_actions."""
         segment_ids = episode_start.t().cumsum(1)
         beliefs = self.actor_tower(obs.batch_first(), segment_ids, prefix)
-        return self.actor_head(beliefs).transpose(0, 1)  # type: ignore[no-any-return]
+        logits: Tensor = self.actor_head(beliefs)
+        return logits.transpose(0, 1)
 
     def evaluate_values(
         self, obs: Observation, episode_start: Tensor, prefix: KVPrefix | None = None
@@ -159,11 +165,11 @@ class Policy(nn.Module):
         Reaches the critic's parameters only.
         """
         if self.critic_tower is None:
-            return self.critic_head(obs.facts)  # type: ignore[no-any-return]
+            return self._value_of(obs.facts)
         obs = obs.with_features(obs.features.detach())
         segment_ids = episode_start.t().cumsum(1)
         beliefs = self.critic_tower(obs.batch_first(), segment_ids, prefix)
-        return self.critic_head(beliefs).t()  # type: ignore[no-any-return]
+        return self._value_of(beliefs).t()
 
     def evaluate_actions(
         self,

@@ -63,7 +63,8 @@ class Tower(nn.Module):
             )
         )
         x = x.view(envs, steps, -1)
-        return self.decoder(x, segment_ids, prefix, self.first_layer)  # type: ignore[no-any-return]
+        beliefs: Tensor = self.decoder(x, segment_ids, prefix, self.first_layer)
+        return beliefs
 
     def step(self, obs: Observation, cache: KVCache, used: int) -> Tensor:
         """Observations [N] to beliefs [N, d]; fills the next place of the cache's layers."""
@@ -73,4 +74,5 @@ class Tower(nn.Module):
         """Observations [M] to the decoder's input [M, d]."""
         goal = self.goal_encoder(obs.tokens)
         x = self.fusion(obs.features, goal) + goal
-        return x + self.prev_action(obs.prev_action) + self.time_encoding(obs.time_step)  # type: ignore[no-any-return]
+        out: Tensor = x + self.prev_action(obs.prev_action) + self.time_encoding(obs.time_step)
+        return out

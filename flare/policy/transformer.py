@@ -5,6 +5,7 @@ RMSNorm; no biases and no rotary embedding: time is added to the input (Touvron 
 the rotation; the original of this project does the same at a larger size).
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -27,7 +28,8 @@ class SwiGLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., d] to [..., d]."""
         gate, value = self.w_in(x).chunk(2, -1)
-        return self.w_out(F.silu(gate) * value)  # type: ignore[no-any-return]
+        out: Tensor = self.w_out(F.silu(gate) * value)
+        return out
 
 
 class Block(nn.Module):
@@ -65,8 +67,7 @@ class Block(nn.Module):
                 q, k, v, segment_ids=segment_ids,
                 prefix_k=keys, prefix_v=values, prefix_len=lengths,
             )  # fmt: skip
-        x = x + self.attention_out(seen.flatten(-2))
-        return x + self.feed_forward(self.feed_forward_norm(x))  # type: ignore[no-any-return]
+        return self._close(x, seen)
 
     def step(self, x: Tensor, cache: KVCache, layer: int, used: int) -> Tensor:
         """One step [N, d] of every environment; appends to ``layer`` of the cache.
@@ -81,13 +82,19 @@ class Block(nn.Module):
             cache.values[layer, :, :used],
             kv_len=cache.lengths + 1,
         )
-        x = x + self.attention_out(seen.reshape(x.shape))
-        return x + self.feed_forward(self.feed_forward_norm(x))  # type: ignore[no-any-return]
+        return self._close(x, seen)
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[..., d] to queries, keys and values [..., H, D], views of one product."""
-        qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
-        return qkv.unbind(-3)  # type: ignore[no-any-return]
+        qkv: Tensor = self.qkv(self.attention_norm(x))
+        q, k, v = torch.unflatten(qkv, -1, (3, self.heads, -1)).unbind(-3)
+        return q, k, v
+
+    def _close(self, x: Tensor, seen: Tensor) -> Tensor:
+        """What follows the attention: its output [..., H, D] into the stream x [..., d]."""
+        x = x + self.attention_out(seen.reshape(x.shape))
+        out: Tensor = x + self.feed_forward(self.feed_forward_norm(x))
+        return out
 
 
 class Decoder(nn.Module):
@@ -114,10 +121,13 @@ class Decoder(nn.Module):
             if prefix is not None:
                 remembered = (prefix.keys[i], prefix.values[i], prefix.lengths)
             x = block(x, segment_ids, remembered)
-        return self.norm(x)  # type: ignore[no-any-return]
+        out: Tensor = self.norm(x)
+        return out
 
     def step(self, x: Tensor, cache: KVCache, first_layer: int, used: int) -> Tensor:
         """One step [N, d] to [N, d]; arguments as in Block.step."""
         for i, block in enumerate(self.blocks, first_layer):
-            x = block.step(x, cache, i, used)  # type: ignore[operator]
-        return self.norm(x)  # type: ignore[no-any-return]
+            assert isinstance(block, Block)  # a ModuleList forgets the type
+            x = block.step(x, cache, i, used)
+        out: Tensor = self.norm(x)
+        return out

@@ -59,17 +59,20 @@ class RolloutBatch(Protocol):
 class Anchor:
     """The policy that PPO began from, frozen: what ``anchor_coef`` holds the new one to.
 
-    It sees each rollout from its first step on. In memory mode ``carry`` that is less than the
-    policy sees, as remembered keys belong to the weights that made them.
+    In memory mode ``carry`` it reads the keys that the policy remembers. They are those of the
+    policy's weights, not its own, but without them the two would differ by what they know, and the
+    anchor would pull the policy towards forgetting.
     """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = copy.deepcopy(policy).requires_grad_(False).eval()
 
     @torch.no_grad()
-    def logits(self, obs: Observation, episode_start: Tensor) -> Tensor:
-        """[T, N, A] float32."""
-        return self.policy.evaluate_logits(obs, episode_start)
+    def logits(
+        self, obs: Observation, episode_start: Tensor, prefix: KVPrefix | None = None
+    ) -> Tensor:
+        """[T, N, A] float32; arguments as in Policy.evaluate_actions."""
+        return self.policy.evaluate_logits(obs, episode_start, prefix)
 
 
 def make_optimizer(policy: Policy, config: PPOConfig) -> Adam:
@@ -129,20 +132,15 @@ def ppo_update(
         group["lr"] = share * _base_rate(config, group["name"])
     work = _Minibatches(policy, batch, config, progress, anchor, warmup)
     steps: list[dict[str, Tensor]] = []
-    for _ in range(config.num_epochs):
-        for start, stop in work.blocks():
-            loss, stats = work.loss(start, stop)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            stats["grad_norm"] = nn.utils.clip_grad_norm_(_moving(optimizer), config.max_grad_norm)
-            stop_here = _must_stop(loss, stats, config, len(steps))
-            steps.append(stats)
-            if stop_here:
-                break
-            optimizer.step()
-        else:
-            continue
-        break
+    for start, stop in work.schedule():
+        loss, stats = work.loss(start, stop)
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        stats["grad_norm"] = nn.utils.clip_grad_norm_(_moving(optimizer), config.max_grad_norm)
+        steps.append(stats)
+        if _must_stop(loss, stats, config, len(steps)):
+            break
+        optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return {
         **_fetch(steps),
@@ -180,13 +178,17 @@ class _Minibatches:
         if self.anchor_coef > 0 and not warmup:
             if anchor is None:
                 raise ValueError(f"anchor_coef is {self.anchor_coef}, but there is no anchor")
-            self.reference = anchor.logits(batch.obs, batch.episode_start)
+            self.reference = anchor.logits(batch.obs, batch.episode_start, batch.prefix)
 
-    def blocks(self) -> Iterator[tuple[int, int]]:
-        """First and past-last environment of each minibatch; sizes differ by at most one."""
+    def schedule(self) -> Iterator[tuple[int, int]]:
+        """First and past-last environment of every minibatch of every epoch.
+
+        Sizes differ by at most one environment. Blocks are views of the rollout, in one order.
+        """
         count = self.config.num_minibatches
         edges = [self.num_envs * i // count for i in range(count + 1)]
-        yield from pairwise(edges)
+        for _ in range(self.config.num_epochs):
+            yield from pairwise(edges)
 
     def loss(self, start: int, stop: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss to minimise on environments start to stop, and its statistics."""
@@ -233,13 +235,13 @@ def _moving(optimizer: Optimizer) -> list[Tensor]:
     return [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
 
 
-def _must_stop(loss: Tensor, stats: dict[str, Tensor], config: PPOConfig, steps_done: int) -> bool:
+def _must_stop(loss: Tensor, stats: dict[str, Tensor], config: PPOConfig, step: int) -> bool:
     """Whether the update ends before this gradient step; refuses numbers that are not finite."""
     kl = stats.get("approx_kl", torch.zeros_like(loss))
     numbers = torch.stack([loss.detach(), stats["grad_norm"], kl]).tolist()
     if not all(math.isfinite(number) for number in numbers):
         raise UserError(
-            f"gradient step {steps_done + 1} of a PPO update has loss {numbers[0]} and "
+            f"gradient step {step} of a PPO update has loss {numbers[0]} and "
             f"gradient norm {numbers[1]}",
             mend="lower actor_learning_rate and critic_learning_rate, and go on from the last "
             "checkpoint",

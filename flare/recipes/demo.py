@@ -4,13 +4,14 @@ Houses, expert demonstrations, image encoder, imitation, evaluation, PPO, evalua
 stage leaves its result in the run folder, so an interrupted demo goes on with ``--resume``.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
-from flare.agent import AgentConfig, load_agent
+from flare.agent import load_agent
 from flare.assembly import (
     TaskConfig,
     WorldConfig,
@@ -18,33 +19,26 @@ from flare.assembly import (
     make_sampler,
     make_worlds,
 )
-from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from flare.config import load_config, to_dict
+from flare.checkpoint import load_checkpoint
+from flare.config import load_config
 from flare.console import Console
 from flare.errors import UserError
 from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
 from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
 from flare.houses.files import read_houses, write_houses
 from flare.houses.generator import GeneratorConfig, generate_houses
-from flare.imitation.demonstrations import Demonstrations, collect_demonstrations
+from flare.imitation.demonstrations import collect_demonstrations
 from flare.metrics import MetricsLog
 from flare.policy.config import PRESETS
-from flare.policy.policy import Policy
 from flare.ppo.config import PPOConfig, demo_preset
+from flare.recipes.encoder import EncoderConfig
 from flare.recipes.finetune import FinetuneConfig, Finetuner
-from flare.recipes.pretrain import (
-    EncoderConfig,
-    ImitationConfig,
-    LabelledViews,
-    imitate,
-    pretrain_encoder,
-)
+from flare.recipes.imitate import ImitationConfig
+from flare.recipes.pretrain import Pretraining, make_agent, save_pretrained
 from flare.report import build_report
 from flare.rollout.collector import CollectorConfig
 from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
-from flare.tasks.instructions import Vocabulary
-from flare.tasks.privileged import NUM_PRIVILEGED
 from flare.tasks.sampler import SamplerConfig
 from flare.worlds.embedded import House
 
@@ -151,88 +145,47 @@ class Demo:
             with self.console.stage(f"{split} houses", total=count, unit="houses") as stage:
                 if source is None:
                     generate_houses(
-                        path, count, split=split, seed=config.seed,
-                        config=generator_config(config), num_workers=1,
-                        progress=lambda done: stage.update(completed=done),
-                    )  # fmt: skip
+                        path,
+                        count=count,
+                        split=split,
+                        seed=config.seed,
+                        config=generator_config(config),
+                        num_workers=config.world.threads,
+                        progress=lambda _: stage.update(advance=1),
+                    )
                 else:
-                    write_houses(path, [text for _, text in read_houses(source, limit=count)])
+                    documents = [json.loads(text) for _, text in read_houses(source, limit=count)]
+                    stage.update(advance=write_houses(path, documents))
         threads = config.world.threads
         self.train_houses = load_house_file(self.train_file, num_threads=threads)
         self.val_houses = load_house_file(self.val_file, num_threads=threads)
-
-    def agent(self) -> AgentConfig:
-        """The small policy for the demo's goals."""
-        config, camera = self.config, self.config.world.camera
-        vocabulary = Vocabulary.of_types(config.goal_types)
-        network = replace(
-            PRESETS["small"],
-            num_actions=len(config.world.action_names), vocab_size=len(vocabulary),
-            critic="facts", num_facts=NUM_PRIVILEGED,
-        )  # fmt: skip
-        return AgentConfig(
-            network=network, words=vocabulary.words, action_names=config.world.action_names,
-            camera=camera, max_steps=config.max_steps,
-        )  # fmt: skip
 
     def pretrain(self) -> None:
         """Demonstrations, encoder and imitation; the result is a checkpoint."""
         if (self.pretrained / "latest").exists():
             return
-        config, agent = self.config, self.agent()
-        torch.manual_seed(config.seed)
-        policy = agent.build()
-        worlds = make_worlds(self.train_houses, config.world)
-        sampler = make_sampler(self.train_houses, config.task, config.seed)
+        config = self.config
         with self.console.stage(
             "demonstrations", total=config.num_demonstrations, unit="episodes"
         ) as stage:
             result = collect_demonstrations(
-                worlds, config.task.task(), sampler, config.num_demonstrations,
-                on_episode=lambda _: stage.update(advance=1),
+                make_worlds(self.train_houses, config.world), config.task.task(),
+                make_sampler(self.train_houses, config.task, config.seed),
+                config.num_demonstrations, on_episode=lambda _: stage.update(advance=1),
                 should_stop=lambda: self.stop.requested,
             )  # fmt: skip
-        with self.console.stage("image encoder", total=config.encoder.num_views, unit="views") as s:
-            pretrain_encoder(
-                policy, self._views(policy), config.encoder, len(config.goal_types), s,
-                lambda: self.stop.requested,
-            )  # fmt: skip
-        self._imitate(policy, agent, result.demonstrations)
-
-    def _views(self, policy: Policy) -> LabelledViews:
-        config = self.config
-        world = replace(config.world, num_envs=config.encoder.batch_size)
-        anywhere = replace(config.task.sampler, min_distance=0.0)
-        task = replace(config.task, sampler=anywhere)
-        return LabelledViews(
-            make_worlds(self.train_houses, world), self.train_houses,
-            make_sampler(self.train_houses, task, config.seed + 1), config.goal_types,
-            policy.image_encoder.grid,
+        work = Pretraining(
+            agent=make_agent(PRESETS["small"], config.world, config.task, config.goal_types),
+            houses=self.train_houses, world=config.world, task=config.task,
+            encoder=config.encoder, imitation=config.imitation, goal_types=config.goal_types,
+            seed=config.seed,
         )  # fmt: skip
-
-    def _imitate(self, policy: Policy, agent: AgentConfig, data: Demonstrations) -> None:
-        config = self.config
-        metrics = MetricsLog(self.run.metrics)
-        total = config.imitation.num_epochs * data.num_episodes
-
-        def log(epoch: int, stats: dict[str, float]) -> None:
-            metrics.append({"stage": "pretrain", "iteration": epoch, "step": epoch, **stats})
-
-        with self.console.stage("imitation", total=total, unit="episodes") as stage:
-            imitate(
-                policy, data, agent.vocabulary(), config.imitation, stage, seed=config.seed,
-                on_epoch=log, should_stop=lambda: self.stop.requested,
-            )  # fmt: skip
-        metrics.close()
-        if self.stop.requested:
-            return  # half an imitation is not kept: resuming repeats this stage
-        self.pretrained.mkdir(exist_ok=True)
-        checkpoint = Checkpoint(
-            step=data.num_episodes, stage="pretrain", model=policy.state_dict(),
-            policy=to_dict(agent), recipe=to_dict(config), trainer={},
-            metrics={"demonstrations": data.num_episodes},
-        )  # fmt: skip
-        save_checkpoint(self.pretrained, checkpoint)
+        data = result.demonstrations
+        with MetricsLog(self.run.metrics, keep_lines=0) as metrics:
+            weights = work.run(data, metrics, self.console, lambda: self.stop.requested)
+        if weights is not None:
+            self.pretrained.mkdir(exist_ok=True)
+            save_pretrained(self.pretrained, work.agent, weights, config, len(data.actions))
 
     def _frozen(self) -> FrozenEpisodes:
         """The evaluation episodes: drawn once, then read from their file."""
@@ -250,7 +203,7 @@ class Demo:
                     config.num_eval_episodes, on_episode=lambda _: stage.update(advance=1),
                 )  # fmt: skip
             save_frozen(path, frozen, self.val_file, self.val_houses, task.task())
-        return load_frozen(path, self.val_houses)
+        return load_frozen(path, self.val_file)
 
     def evaluate(self, name: str, checkpoint: Path) -> None:
         """Sampled (the headline, as in the original) and greedy evaluation of a checkpoint."""
@@ -301,7 +254,9 @@ _NUM_TRACES = 24  # evaluation episodes of which frames are kept to choose the v
 
 def generator_config(config: DemoConfig) -> GeneratorConfig:
     """Small flats of two or three rooms that hold every goal type."""
-    return GeneratorConfig(num_rooms=(2, 3), goal_types=config.goal_types)
+    return GeneratorConfig(
+        num_rooms=(2, 3), goal_types=config.goal_types, num_goal_types=len(config.goal_types)
+    )
 
 
 def find_val_houses(config: DemoConfig) -> Path | None:

@@ -1,224 +1,156 @@
-"""Pre-training: an image encoder from the simulator's free labels, then imitation of the expert."""
+"""Pre-training: an image encoder from free labels, then imitation of the expert."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from flare.console import Stage
+from flare.agent import AgentConfig
+from flare.assembly import TaskConfig, WorldConfig, load_house_file, make_sampler, make_worlds
+from flare.checkpoint import Checkpoint, save_checkpoint
+from flare.config import to_dict
+from flare.console import Console
 from flare.errors import UserError
-from flare.imitation.demonstrations import Demonstrations, padded_batch
-from flare.imitation.losses import dense_label_loss
-from flare.imitation.update import ImitationBatch, imitation_update
-from flare.policy.dense_labels import DenseLabelsHead
-from flare.policy.observation import Observation
-from flare.policy.policy import Policy
-from flare.rng import keyed_bits
+from flare.imitation.demonstrations import Demonstrations
+from flare.metrics import MetricsLog
+from flare.policy.config import PRESETS, PolicyConfig
+from flare.recipes.encoder import EncoderConfig, LabelledViews, pretrain_encoder
+from flare.recipes.imitate import ImitationConfig, imitate
+from flare.run_folder import RunFolder, file_hashes, make_manifest
+from flare.signals import StopFlag
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.privileged import NUM_PRIVILEGED
-from flare.tasks.sampler import EpisodeSampler
-from flare.worlds.embedded import EmbeddedWorlds, House
-
-_SHUFFLE_DRAW = 17  # which random number of a key orders the episodes of an epoch
+from flare.worlds.embedded import House
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EncoderConfig:
-    """Pre-training of the image encoder on category and depth of every grid cell."""
+class PretrainConfig:
+    """Configuration of ``flare pretrain``."""
 
-    num_views: int = 60_000  # rendered once each
-    batch_size: int = 128  # views per gradient step
-    learning_rate: float = 2e-3  # peak; cosine to zero
-    depth_coef: float = 0.1  # weight of the inverse-depth loss
+    houses: Path  # house file that the demonstrations come from; views for the encoder
+    demonstrations: Path  # file of flare collect
+    max_houses: int | None = None
+    runs: Path = Path("runs")
+    name: str | None = None
+    seed: int = 0
+    num_threads: int = 0  # of PyTorch; 0: one per core
+    network: PolicyConfig = field(default_factory=lambda: PRESETS["small"])
+    world: WorldConfig = field(default_factory=WorldConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    imitation: ImitationConfig = field(default_factory=ImitationConfig)
 
-    def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.num_views < self.batch_size:
-            raise UserError(
-                f"is {self.num_views}", key="encoder.num_views", mend="use at least one batch"
-            )
+
+def make_agent(
+    network: PolicyConfig, world: WorldConfig, task: TaskConfig, goal_types: tuple[str, ...]
+) -> AgentConfig:
+    """The agent of a network preset for these goals, actions and cameras."""
+    vocabulary = Vocabulary.of_types(goal_types)
+    camera = world.camera
+    image = replace(
+        network.image, height=camera.height, width=camera.width, num_cameras=camera.num_cameras
+    )
+    network = replace(
+        network, image=image, num_actions=len(world.action_names), vocab_size=len(vocabulary),
+        critic="facts", num_facts=NUM_PRIVILEGED,
+    )  # fmt: skip
+    return AgentConfig(
+        network=network, words=vocabulary.words, action_names=world.action_names, camera=camera,
+        max_steps=task.max_steps,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ImitationConfig:
-    """Imitation of demonstrations."""
+class Pretraining:
+    """Everything that pre-training needs, from the command's config or the demo's."""
 
-    num_epochs: int = 8
-    batch_size: int = 32  # episodes per gradient step
-    learning_rate: float = 1e-3  # peak; cosine to zero
-    max_grad_norm: float = 1.0
+    agent: AgentConfig
+    houses: list[House]
+    world: WorldConfig
+    task: TaskConfig
+    encoder: EncoderConfig
+    imitation: ImitationConfig
+    goal_types: tuple[str, ...]
+    seed: int
 
-
-class LabelledViews:
-    """Random views of houses with the labels that the simulator gives at no cost."""
-
-    def __init__(
+    def run(
         self,
-        worlds: EmbeddedWorlds,
-        houses: list[House],
-        sampler: EpisodeSampler,
-        goal_types: tuple[str, ...],
-        grid: tuple[int, int],
-    ) -> None:
-        self._worlds, self._sampler, self._grid = worlds, sampler, grid
-        self._num_goals = len(goal_types)
-        n, camera = worlds.num_envs, worlds.camera
-        self._frames = np.zeros((n, *camera.frame_shape), np.uint8)
-        self._facts = np.zeros(n, worlds.facts_dtype)
-        self._classes = _class_tables(houses, goal_types)
-
-    def batch(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Views of the key (seed, env, index).
-
-        Returns:
-            frames [N, C, H, W, 3] uint8; presence [N, K, gh, gw] float32, whether any pixel of the
-            cell shows category k; inverse depth [N, gh, gw] float32 1/m, the cell's mean.
-        """
-        worlds = self._worlds
-        envs = np.arange(worlds.num_envs)
-        episodes = self._sampler.sample(envs, np.full(len(envs), index))
-        ids32 = envs.astype(np.int32)
-        worlds.reset(ids32, episodes.specs, self._frames, self._facts)
-        camera = worlds.camera
-        _, depth, ids = worlds.render(ids32, 0, camera.width, camera.height, depth=True, ids=True)
-        assert depth is not None and ids is not None
-        classes = self._classes[episodes.specs["house"][:, None, None], ids]
-        one_hot = torch.nn.functional.one_hot(torch.from_numpy(classes), self._num_goals + 1)
-        presence = torch.nn.functional.adaptive_max_pool2d(
-            one_hot[..., 1:].permute(0, 3, 1, 2).float(), self._grid
+        demonstrations: Demonstrations,
+        metrics: MetricsLog,
+        console: Console,
+        should_stop: Callable[[], bool],
+    ) -> dict[str, torch.Tensor] | None:
+        """Train; returns the weights, None when stopped on the way (nothing half is kept)."""
+        torch.manual_seed(self.seed)
+        policy = self.agent.build()
+        with console.stage("image encoder", total=self.encoder.num_views, unit="views") as stage:
+            stats = pretrain_encoder(
+                policy, self._views(policy.image_encoder.grid), self.encoder,
+                len(self.goal_types), stage, should_stop,
+            )  # fmt: skip
+        metrics.append(
+            {"stage": "encoder", "iteration": 1, "step": self.encoder.num_views, **stats}
         )
-        inverse = torch.from_numpy(1.0 / np.maximum(depth, 0.25))
-        inverse = torch.nn.functional.adaptive_avg_pool2d(inverse[:, None], self._grid)[:, 0]
-        return torch.from_numpy(self._frames), presence, inverse
+        total = self.imitation.num_epochs * demonstrations.num_episodes
+
+        def log(epoch: int, numbers: dict[str, float]) -> None:
+            step = epoch * len(demonstrations.actions)
+            metrics.append({"stage": "pretrain", "iteration": epoch, "step": step, **numbers})
+
+        with console.stage("imitation", total=total, unit="episodes") as stage:
+            imitate(
+                policy, demonstrations, self.agent.vocabulary(), self.imitation, stage,
+                seed=self.seed, on_epoch=log, should_stop=should_stop,
+            )  # fmt: skip
+        return None if should_stop() else policy.state_dict()
+
+    def _views(self, grid: tuple[int, int]) -> LabelledViews:
+        """Views from anywhere, also beside the goals."""
+        world = replace(self.world, num_envs=self.encoder.batch_size)
+        task = replace(self.task, sampler=replace(self.task.sampler, min_distance=0.0))
+        return LabelledViews(
+            make_worlds(self.houses, world), self.houses,
+            make_sampler(self.houses, task, self.seed + 1), self.goal_types, grid,
+        )  # fmt: skip
 
 
-def _class_tables(houses: list[House], goal_types: tuple[str, ...]) -> NDArray[np.int64]:
-    """[houses, most objects + 1]: id in the id image -> 1 + goal category, 0 for the rest."""
-    index = {name: 1 + i for i, name in enumerate(goal_types)}
-    lists = [[index.get(item["type"], 0) for item in house.objects()] for house in houses]
-    table = np.zeros((len(houses), 1 + max(len(row) for row in lists)), np.int64)
-    for row, classes in zip(table, lists, strict=True):
-        row[1 : 1 + len(classes)] = classes
-    return table
+def save_pretrained(
+    path: Path, agent: AgentConfig, weights: dict[str, torch.Tensor], recipe: object, step: int
+) -> Path:
+    """Write the checkpoint of a finished pre-training below ``path``."""
+    checkpoint = Checkpoint(
+        step=step, stage="pretrain", model=weights, policy=to_dict(agent),
+        recipe=to_dict(recipe), trainer={}, metrics={"demonstrated_steps": step},
+    )  # fmt: skip
+    return save_checkpoint(path, checkpoint)
 
 
-def pretrain_encoder(
-    policy: Policy,
-    views: LabelledViews,
-    config: EncoderConfig,
-    num_goals: int,
-    stage: Stage,
-    should_stop: Callable[[], bool],
-) -> dict[str, float]:
-    """Train the policy's image encoder on labelled views; returns the last batch's statistics."""
-    head = DenseLabelsHead(policy.image_encoder, num_classes=num_goals)
-    parameters = [*policy.image_encoder.parameters(), *head.parameters()]
-    num_steps = config.num_views // config.batch_size
-    optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
-    stats: dict[str, float] = {}
-    for step in range(num_steps):
-        frames, presence, inverse_depth = views.batch(step)
-        out = head(policy.image_encoder(frames))
-        loss, tensors = dense_label_loss(out, presence, inverse_depth, config.depth_coef)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        stage.update(advance=len(frames))
-        if step == num_steps - 1 or should_stop():
-            stats = {name: float(value) for name, value in tensors.items()}
-            break
-    return stats
-
-
-@torch.no_grad()
-def encode_demonstrations(policy: Policy, demonstrations: Demonstrations) -> NDArray[np.float32]:
-    """Features of every demonstrated frame: [M, F] float32. The encoder is frozen from here on."""
-    out = np.empty((len(demonstrations.frames), policy.num_features), np.float32)
-    for first in range(0, len(out), 256):
-        frames = torch.from_numpy(demonstrations.frames[first : first + 256])
-        out[first : first + 256] = policy.encode_frames(frames).numpy()
-    return out
-
-
-def previous_actions(demonstrations: Demonstrations, num_actions: int) -> NDArray[np.int64]:
-    """[M]: the action before each step, num_actions at the first step of an episode."""
-    previous = np.concatenate([[num_actions], demonstrations.actions[:-1]])
-    previous[demonstrations.offsets[:-1]] = num_actions
-    return previous
-
-
-class _Batches:
-    """Demonstrations as padded batches, in an order keyed by (seed, epoch)."""
-
-    def __init__(
-        self, policy: Policy, demonstrations: Demonstrations, vocabulary: Vocabulary, seed: int
-    ) -> None:
-        self._demonstrations, self._seed = demonstrations, seed
-        self._features = encode_demonstrations(policy, demonstrations)
-        self._previous = previous_actions(demonstrations, policy.num_actions)
-        self._tokens = vocabulary.encode(demonstrations.instructions)
-
-    def epoch(self, epoch: int, batch_size: int) -> list[NDArray[np.int64]]:
-        """Episode indices of each batch."""
-        count = self._demonstrations.num_episodes
-        keys = keyed_bits(self._seed, 0, np.arange(count), epoch, _SHUFFLE_DRAW)
-        order = np.argsort(keys, kind="stable")
-        return [order[i : i + batch_size] for i in range(0, count, batch_size)]
-
-    def batch(self, chosen: NDArray[np.int64]) -> ImitationBatch:
-        """The chosen episodes side by side, [T, B]."""
-        actions, valid = padded_batch(self._demonstrations, chosen, self._demonstrations.actions)
-        features, _ = padded_batch(self._demonstrations, chosen, self._features)
-        previous, _ = padded_batch(self._demonstrations, chosen, self._previous)
-        steps, width = actions.shape
-        time_step = np.broadcast_to(np.arange(steps)[:, None], (steps, width)).copy()
-        tokens = np.broadcast_to(self._tokens[chosen], (steps, *self._tokens[chosen].shape))
-        obs = Observation(
-            features=torch.from_numpy(features),
-            tokens=torch.from_numpy(tokens.copy()),
-            prev_action=torch.from_numpy(previous),
-            time_step=torch.from_numpy(time_step),
-            facts=torch.zeros(steps, width, NUM_PRIVILEGED),
+def run_pretrain(config: PretrainConfig) -> int:
+    """``flare pretrain``."""
+    if not config.task.sampler.target_types:
+        raise UserError(
+            "is empty", key="task.sampler.target_types", mend="name the goal types to learn"
         )
-        return ImitationBatch(
-            obs=obs, actions=torch.from_numpy(actions), valid=torch.from_numpy(valid)
-        )
-
-
-def imitate(
-    policy: Policy,
-    demonstrations: Demonstrations,
-    vocabulary: Vocabulary,
-    config: ImitationConfig,
-    stage: Stage,
-    *,
-    seed: int,
-    on_epoch: Callable[[int, dict[str, float]], None],
-    should_stop: Callable[[], bool],
-) -> None:
-    """Behaviour cloning with the image encoder frozen; one on_epoch call per pass over the data."""
-    policy.image_encoder.requires_grad_(False)
-    batches = _Batches(policy, demonstrations, vocabulary, seed)
-    trained = [p for p in policy.actor_parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=1e-3)
-    num_steps = config.num_epochs * -(-demonstrations.num_episodes // config.batch_size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
-    policy.train()
-    for epoch in range(config.num_epochs):
-        sums: dict[str, float] = {}
-        chosen_batches = batches.epoch(epoch, config.batch_size)
-        for chosen in chosen_batches:
-            stats = imitation_update(
-                policy, optimizer, batches.batch(chosen), max_grad_norm=config.max_grad_norm
-            )
-            schedule.step()
-            stage.update(advance=len(chosen))
-            for name, value in stats.items():
-                sums[name] = sums.get(name, 0.0) + value / len(chosen_batches)
-        on_epoch(epoch + 1, sums)
-        if should_stop():
-            return
+    demonstrations = Demonstrations.load(config.demonstrations)
+    world = replace(config.world, action_names=demonstrations.action_names)
+    houses = load_house_file(config.houses, limit=config.max_houses, num_threads=world.threads)
+    if config.num_threads:
+        torch.set_num_threads(config.num_threads)
+    goal_types = config.task.sampler.target_types
+    agent = make_agent(config.network, world, config.task, goal_types)
+    run = RunFolder.create(config.runs, config.name, prefix="pretrain")
+    inputs = file_hashes([config.houses, config.demonstrations])
+    run.describe(config, make_manifest(recipe="pretrain", seed=config.seed, inputs=inputs))
+    work = Pretraining(
+        agent=agent, houses=houses, world=world, task=config.task, encoder=config.encoder,
+        imitation=config.imitation, goal_types=goal_types, seed=config.seed,
+    )  # fmt: skip
+    with Console("pretrain") as console, StopFlag() as stop, MetricsLog(run.metrics) as metrics:
+        weights = work.run(demonstrations, metrics, console, lambda: stop.requested)
+        if weights is None:
+            console.message(f"stopped by {stop.reason}; nothing half trained was kept")
+            return 130
+        folder = save_pretrained(run.path, agent, weights, config, len(demonstrations.actions))
+        console.message(f"saved {folder}")
+    return 0

@@ -6,22 +6,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from flare.policy.kv_cache import KVPrefix
-from flare.policy.observation import Observation
-from flare.policy.policy import Policy
-from flare.rollout.buffers import ArraySpec, RolloutBuffer
-from flare.rollout.gae import compute_gae
-from flare.worlds.world import Worlds
 from numpy.typing import NDArray
 from torch import Tensor
 
 from flare.errors import UserError
+from flare.policy.kv_cache import KVPrefix
+from flare.policy.observation import Observation
+from flare.policy.policy import Policy
 from flare.rng import keyed_uniform
+from flare.rollout.buffers import ArraySpec, RolloutBuffer
+from flare.rollout.gae import compute_gae
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.privileged import NUM_PRIVILEGED, privileged_features
 from flare.tasks.sampler import EpisodeSampler
 from flare.tasks.task import Judgement, Task
 from flare.timing import Timer
+from flare.worlds.world import Worlds
 
 _ACTION_DRAW = 1  # which random number of a key chooses the action
 
@@ -314,7 +314,10 @@ class Collector:
         episodes = self.sampler.sample(envs, self.episode)
         a = self._arrays
         self.worlds.restore(
-            envs.astype(np.int32), state["worlds"].numpy(), a["frames"][0], a["facts"][0]
+            envs.astype(np.int32),
+            state["worlds"].numpy(),
+            a["frames"][0],
+            a["facts"][0],
         )
         a["tokens"][0] = self.vocabulary.encode(episodes.instructions)
         self._target_types = list(episodes.target_types)

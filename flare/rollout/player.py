@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from flare.worlds.world import Worlds
 from numpy.typing import NDArray
 
 from flare.tasks.sampler import Episodes
 from flare.tasks.task import Task
+from flare.worlds.world import Worlds
 
 
 @dataclass(frozen=True, slots=True)

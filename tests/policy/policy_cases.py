@@ -10,6 +10,8 @@ from flare.policy.kv_cache import KVPrefix
 from flare.policy.observation import Observation
 from flare.policy.policy import Policy
 
+torch.set_num_threads(1)  # on networks this small threads would only wait for each other
+
 TINY = PolicyConfig(
     image=ImageEncoderConfig(height=20, width=28, channels=(4, 6), grid_channels=3),
     num_actions=5,

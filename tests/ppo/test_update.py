@@ -126,6 +126,14 @@ def test_anchor_pulls_the_policy_back():
     assert distances[10.0] < 0.5 * distances[0.0]
 
 
+@pytest.mark.parametrize("carry", [False, True], ids=["reset", "carry"])
+def test_anchor_agrees_with_the_policy_it_copied(carry):
+    policy = tiny_policy()
+    rollout = simulate_rollout(policy, steps=8, envs=4, carry=carry, seed=16)
+    config = PPOConfig(anchor_coef=1.0, num_epochs=1)
+    assert abs(_update(policy, rollout, config, anchor=Anchor(policy))["kl_to_anchor"]) < 1e-6
+
+
 def test_anchor_is_a_frozen_copy():
     policy = tiny_policy()
     anchor = Anchor(policy)

@@ -25,7 +25,7 @@ def train(state, iterations):
         state.optimizer.step()
         state.iteration += 1
         state.step += 16
-        state.window.push(state.iteration % 3 == 0)
+        state.window.add(state.iteration % 3 == 0)
     return loss
 
 

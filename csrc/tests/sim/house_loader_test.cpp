@@ -165,7 +165,15 @@ TEST_CASE("an Objaverse asset on the floor is scaled to twice its centre height"
   CHECK(vase.category == 3);
   CHECK(vase.room == 1);
   CHECK(vase.size.y == doctest::Approx(0.6));  // 2 x 0.3, default 0.4
-  CHECK(vase.size.x == doctest::Approx(0.3));
+  CHECK(vase.size.x == doctest::Approx(0.2));  // taller is not wider
+}
+
+TEST_CASE("a guessed footprint is cut back to fit between its centre and the wall") {
+  // 5 cm from the east wall of room b at x = 4: the vase's 0.2 m across become 0.1 m; its depth
+  // along the wall stays.
+  const Object vase = load(edited("{\"x\": 3, \"y\": 0.3", "{\"x\": 3.95, \"y\": 0.3")).objects[2];
+  CHECK(vase.size.x == doctest::Approx(0.1));
+  CHECK(vase.size.z == doctest::Approx(0.2));
 }
 
 TEST_CASE("an unknown kind takes the looks of its last word and keeps its name") {

@@ -1,0 +1,71 @@
+# What a newcomer types: `make demo` and `make test`. It needs Python 3.10 to 3.12 (with venv), g++
+# (C++20), git and make; all else, CMake and Ninja too, comes from PyPI.
+#
+#   make demo      the whole loop, about 25 minutes on two cores; DEMO_FLAGS=--quick for three
+#   make test      all Python tests; PYTEST_FLAGS passes flags on
+#   make lint      ruff, mypy, import-linter, stubtest, clang-format
+#   make cpp-test  the C++ tests; PRESET=asan, tsan or debug instead of release
+#   make clean     removes .venv and build
+#
+# PYTHON=python3.11 chooses the interpreter of a new .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+PRESET ?= release
+DEMO_FLAGS ?=
+PYTEST_FLAGS ?=
+
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# The core is compiled when flare is installed: again when one of these changes.
+SOURCES := pyproject.toml constraints.txt CMakeLists.txt \
+  $(shell find csrc third_party/nlohmann -type f -not -path 'csrc/tests/*')
+
+.DELETE_ON_ERROR:
+.PHONY: demo test lint cpp-test dev clean
+
+demo: $(VENV)/installed
+	$(BIN)/flare demo $(DEMO_FLAGS)
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+# The link shows mypy where flare.kernels lies in the checkout; installing maps it.
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	ln -sfn ../kernels flare/kernels
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m mypy.stubtest flare._core --ignore-disjoint-bases --allowlist .stubtest-allowlist
+	find csrc '(' -name '*.hpp' -o -name '*.cpp' ')' -print0 | xargs -0 $(BIN)/clang-format --dry-run -Werror
+
+cpp-test: export PATH := $(abspath $(BIN)):$(PATH)
+cpp-test: $(VENV)/installed-dev
+	cmake --preset $(PRESET) -DFLARE_BUILD_MODULE=OFF
+	cmake --build --preset $(PRESET)
+	ctest --preset $(PRESET)
+
+dev: $(VENV)/installed-dev
+
+clean:
+	rm -rf $(VENV) build
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; v = sys.version_info; (3, 10) <= v[:2] <= (3, 12) or sys.exit(f"flare needs Python 3.10 to 3.12, $(PYTHON) is {v[0]}.{v[1]}. Mend: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+# Stamps: what is installed is not looked at again, so a second `make test` starts at once.
+$(VENV)/installed: $(SOURCES) | $(BIN)/python
+	@echo "Installing into $(VENV): downloads PyTorch and compiles the core, some minutes."
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(INSTALL) 'flare-rl[test]'
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed-test
+	$(INSTALL) 'flare-rl[dev]'
+	@touch $@

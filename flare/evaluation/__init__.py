@@ -1,0 +1,1 @@
+"""Evaluation: frozen episodes, numbers with intervals, paired comparisons."""

@@ -1,0 +1,89 @@
+"""``flare houses generate|show``: the commands around house files."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from flare.console import Console
+from flare.errors import UserError
+from flare.houses.files import read_houses
+from flare.houses.generator import GeneratorConfig, generate_houses
+from flare.houses.plan import draw_plan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerateConfig:
+    """Configuration of ``flare houses generate``: how many houses of which kind go where."""
+
+    out: Path = Path("houses")  # folder of train.jsonl.gz, val.jsonl.gz and test.jsonl.gz
+    train: int = 1000  # houses; 0 writes no file of this split
+    val: int = 100  # houses
+    test: int = 100  # houses
+    seed: int = 0  # the same seed gives the same bytes; splits never share a house
+    num_workers: int = 0  # processes; 0: one per core
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse negative counts and an empty order. Raises UserError."""
+        for name in ("train", "val", "test", "num_workers"):
+            if getattr(self, name) < 0:
+                raise UserError(f"is {getattr(self, name)}", key=name, mend="give 0 or more")
+        if self.train + self.val + self.test == 0:
+            raise UserError("no house is asked for", key="train", mend="give --train 100")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShowConfig:
+    """Configuration of ``flare houses show``: which house goes into which picture."""
+
+    houses: Positional[Path]  # house file
+    index: int = 0  # which house of the file, from 0
+    out: Path | None = None  # PNG; None: <name of the file>-<index>.png in this folder
+
+    def __post_init__(self) -> None:
+        """Refuse a negative index. Raises UserError."""
+        if self.index < 0:
+            raise UserError(f"is {self.index}", key="index", mend="give 0 or more")
+
+
+def run_generate(config: GenerateConfig) -> int:
+    """Write the house files of each split that is asked for."""
+    with Console("houses generate") as console:
+        for split, count in (("train", config.train), ("val", config.val), ("test", config.test)):
+            if count > 0:
+                _generate_split(config, split, count, console)
+    return 0
+
+
+def _generate_split(config: GenerateConfig, split: str, count: int, console: Console) -> None:
+    path = config.out / f"{split}.jsonl.gz"
+    with console.stage(split, total=count, unit="houses") as stage:
+        generate_houses(
+            path,
+            count=count,
+            split=split,
+            seed=config.seed,
+            config=config.generator,
+            num_workers=config.num_workers or len(os.sched_getaffinity(0)),
+            progress=lambda done: stage.update(completed=done),
+        )
+    console.message(f"wrote {path}")
+
+
+def run_show(config: ShowConfig) -> int:
+    """Draw one house's plan as PNG and say where it is."""
+    houses = read_houses(config.houses, limit=config.index + 1)
+    if config.index >= len(houses):
+        raise UserError(
+            f"there is no house {config.index}: the file holds {len(houses)}",
+            file=config.houses,
+            key="index",
+            mend=f"give an index up to {len(houses) - 1}",
+        )
+    source, text = houses[config.index]
+    out = config.out or Path(f"{config.houses.name.split('.')[0]}-{config.index}.png")
+    draw_plan(text, out, title=source)
+    print(f"wrote {out}")
+    return 0

@@ -1,0 +1,1 @@
+"""Rollouts: the buffer that worlds and policy share, and the advantages computed from it."""
