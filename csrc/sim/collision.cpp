@@ -26,16 +26,6 @@ std::vector<Span> gaps_of(const House& house, int wall) {
   return gaps;
 }
 
-bool contains(const Footprint& outer, const Footprint& inner) {
-  const Vec2 u = inner.axis * inner.half.x;
-  const Vec2 v = Vec2{-inner.axis.z, inner.axis.x} * inner.half.z;
-  const std::array<Vec2, 4> corners = {inner.centre + u + v, inner.centre + u - v,
-                                       inner.centre - u + v, inner.centre - u - v};
-  return std::all_of(corners.begin(), corners.end(), [&](Vec2 corner) {
-    return length(closest_point(outer, corner) - corner) == 0.0F;
-  });
-}
-
 bool is_obstacle(const Object& object) {
   if (object.on_wall && std::min(object.size.x, object.size.z) < kWallReach) return false;
   const float top = object.center.y + 0.5F * object.size.y;
@@ -80,6 +70,16 @@ Vec2 closest_point(const Segment& segment, Vec2 point) {
   const Vec2 along = segment.b - segment.a;
   const float t = dot(point - segment.a, along) / dot(along, along);
   return segment.a + along * std::clamp(t, 0.0F, 1.0F);
+}
+
+bool contains(const Footprint& outer, const Footprint& inner) {
+  const Vec2 u = inner.axis * inner.half.x;
+  const Vec2 v = Vec2{-inner.axis.z, inner.axis.x} * inner.half.z;
+  const std::array<Vec2, 4> corners = {inner.centre + u + v, inner.centre + u - v,
+                                       inner.centre - u + v, inner.centre - u - v};
+  return std::all_of(corners.begin(), corners.end(), [&](Vec2 corner) {
+    return length(closest_point(outer, corner) - corner) == 0.0F;
+  });
 }
 
 bool crosses(const Segment& s, const Segment& t) {

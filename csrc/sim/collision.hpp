@@ -29,6 +29,8 @@ Footprint footprint_of(const Object& object);
 /// The point of a footprint nearest to `point`; `point` itself when it lies inside.
 Vec2 closest_point(const Footprint& box, Vec2 point);
 Vec2 closest_point(const Segment& segment, Vec2 point);
+/// Does one footprint hold all four corners of another?
+bool contains(const Footprint& outer, const Footprint& inner);
 /// Do two straight pieces share a point?
 bool crosses(const Segment& s, const Segment& t);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "core/rng.hpp"
@@ -16,9 +17,12 @@ constexpr float kAligned = 15.0F;  // degrees, half a turn: no turn of 30 would 
 constexpr float kFine = 3.0F;      // degrees, half a small turn
 constexpr int kPatience = 10;      // actions without progress before the lattice search
 constexpr int kPlaceSteps = 24;    // actions spent on one other place before the next
+constexpr float kStray = 0.2F;     // probability of a random action then
 constexpr int kLookAhead = 30;     // cells, how far along the walk to aim at most
 constexpr std::array<float, 3> kEaseMargins = {0.1F, 0.04F, 0.0F};  // m beyond the body, best first
-constexpr float kTooNear = 0.9F;  // m, nearer than this a low target is below the image
+constexpr float kTurningRoom = 0.06F;  // m beyond the body, a turn of 30 degrees swings it so far
+constexpr float kTooNear = 0.9F;       // m, nearer than this a low target is below the image
+constexpr float kAround = 0.8F;        // m, still at the goal after having been there
 constexpr std::uint64_t kExpertDraws = 3;
 
 constexpr std::array<Action, 6> kMoves = {Action::kMoveAhead,       Action::kRotateRight,
@@ -59,8 +63,13 @@ Action Expert::next() const {
   const int cell = house_.grid.nearest_cell(disc_centre(pose_));
   const float distance = cell < 0 ? -1.0F : field_.distance[static_cast<std::size_t>(cell)];
   if (distance < 0.0F) return Action::kDone;  // no way from here: nothing better to show
-  if (distance > 0.0F) return state_.stalled > kPatience ? search_ahead() : follow(field_, cell);
-  if (state_.stalled > kPatience) return try_other_place();
+  const bool is_impatient = state_.stalled > kPatience;
+  // Turning swings the disc off its place: who has been at the goal once stays there.
+  const bool has_arrived = state_.best_geodesic == 0.0F && distance <= kAround;
+  if (distance > 0.0F && !has_arrived) {
+    return is_impatient ? search(field_, next_best()) : follow(field_, cell, next_best());
+  }
+  if (is_impatient) return try_other_place();
   return look_for(field_.goal[static_cast<std::size_t>(cell)]);
 }
 
@@ -75,11 +84,6 @@ float Expert::target_distance(int target) const {
   const auto object =
       static_cast<std::size_t>(state_.spec.targets[static_cast<std::size_t>(target)]);
   return distance_to_object(house_.house.objects[object], pose_.position);
-}
-
-float Expert::field_at(const GeodesicField& field, const Pose& pose) const {
-  const int cell = house_.grid.nearest_cell(disc_centre(pose));
-  return cell < 0 ? -1.0F : field.distance[static_cast<std::size_t>(cell)];
 }
 
 std::optional<int> Expert::nearest_visible() const {
@@ -154,60 +158,63 @@ Vec2 Expert::waypoint(const GeodesicField& field, Vec2 disc, int cell) const {
   return best;
 }
 
-Action Expert::follow(const GeodesicField& field, int cell) const {
+/// Greedy where there is room to turn, by search where there is not.
+Action Expert::follow(const GeodesicField& field, int cell, float below) const {
   const Vec2 disc = disc_centre(pose_);
   const Vec2 aim = waypoint(field, disc, cell);
   const float error = wrap_degrees(bearing_deg(disc, aim) - pose_.yaw_deg);
+  const bool is_off = std::abs(error) > kAligned;
+  if (is_off && house_.collision.blocked(disc, kBodyRadius + kTurningRoom)) {
+    return search(field, below);
+  }
   if (const auto action = turn(error, kAligned)) return *action;
-  if (std::abs(error) > 2.0F * kAligned) return best_of_all(field, aim);
-  if (is_free(Action::kMoveAhead)) return Action::kMoveAhead;
+  if (std::abs(error) <= 2.0F * kAligned && is_free(Action::kMoveAhead)) return Action::kMoveAhead;
   if (const auto action = turn(error, kFine)) return *action;
-  return best_of_all(field, aim);
+  return search(field, below);
 }
 
-/// Where neither turning nor walking is free: the free action that leaves the least to do, never
-/// the one that undoes the last.
-Action Expert::best_of_all(const GeodesicField& field, Vec2 towards) const {
-  constexpr float kMetresPerDegree = kMoveStep / kRotateStep;  // a turn is worth a move
-  const Action undo = inverse(static_cast<Action>(state_.last_action));
-  std::optional<Action> best;
-  float best_cost = 0.0F;
-  for (const Action action : kMoves) {
-    const auto pose = moved(house_.collision, pose_, action);
-    if (!pose || action == undo) continue;
-    const float distance = field_at(field, *pose);
-    if (distance < 0.0F) continue;
-    const float error = wrap_degrees(bearing_deg(disc_centre(*pose), towards) - pose->yaw_deg);
-    const float cost = distance + kMetresPerDegree * std::abs(error);
-    if (best && best_cost <= cost) continue;
-    best = action;
-    best_cost = cost;
-  }
-  return best.value_or(any_free(0));
+/// The first action of a shortest way to a place whose distance is below `below`.
+Action Expert::search(const GeodesicField& field, float below) const {
+  return first_action_towards(house_.collision, house_.grid, field, pose_, below)
+      .value_or(any_free(1));
 }
 
-/// Greed has not come nearer for a while: search for the way to a place nearer than ever before.
-Action Expert::search_ahead() const {
+/// What ends a stall: a place nearer than ever before in this episode. It does not move while the
+/// search goes on, so each searched action is one nearer to it.
+float Expert::next_best() const {
   constexpr float kNearer = 0.1F;  // m, more than the progress that ends the stall
-  const float below = std::max(state_.best_geodesic - kNearer, 1e-3F);
-  const auto action = first_action_towards(house_.collision, house_.grid, field_, pose_, below);
-  return action.value_or(any_free(1));
+  return std::max(state_.best_geodesic - kNearer, 1e-3F);
 }
 
-/// The target cannot be seen from where it should be: walk to another place around it, one after
-/// another, and look from there.
+/// The target cannot be seen from where it should be (too small, or hidden): walk to one after
+/// another of the places nearest to it, and look from there.
 Action Expert::try_other_place() const {
-  std::vector<std::int32_t> places;
+  // Having no memory of a plan, walks between places can answer each other for ever; a keyed random
+  // action now and then ends any such cycle.
+  const float chance =
+      keyed_uniform(state_.spec.seed, 0, static_cast<std::uint64_t>(state_.step), kExpertDraws, 3);
+  if (state_.stalled > kPlaceSteps && chance < kStray) return any_free(4);
+  std::vector<std::pair<float, std::int32_t>> places;  // distance of the target, cell
   for (std::int32_t i = 0; i < house_.grid.num_cells(); ++i) {
-    if (field_.distance[static_cast<std::size_t>(i)] == 0.0F) places.push_back(i);
+    const auto cell = static_cast<std::size_t>(i);
+    if (field_.distance[cell] != 0.0F) continue;
+    const Vec2 apart = house_.grid.cells()[cell] - target_centre(field_.goal[cell]);
+    places.emplace_back(length(apart), i);
   }
+  const std::size_t kept = (places.size() + 3) / 4;
+  std::nth_element(places.begin(), places.begin() + static_cast<std::ptrdiff_t>(kept - 1),
+                   places.end());
+  std::sort(places.begin(), places.begin() + static_cast<std::ptrdiff_t>(kept));
   const auto round = static_cast<std::uint64_t>(state_.stalled / kPlaceSteps);
-  const auto pick = keyed_bits(state_.spec.seed, 0, 0, kExpertDraws, round) % places.size();
-  const std::int32_t place = places[pick];
+  const std::uint64_t bits = keyed_bits(state_.spec.seed, 0, 0, kExpertDraws, round);
+  const std::int32_t place = places[round == 0 ? 0 : bits % kept].second;
   const GeodesicField way = house_.grid.field_to_cells({&place, 1});
   const int cell = house_.grid.nearest_cell(disc_centre(pose_));
-  if (cell >= 0 && way.distance[static_cast<std::size_t>(cell)] > NavGrid::kSpacing) {
-    return follow(way, cell);
+  const float left = cell < 0 ? 0.0F : way.distance[static_cast<std::size_t>(cell)];
+  if (left > NavGrid::kSpacing) {
+    constexpr float kLevel = 0.4F;  // m, the search aims at multiples of it, which do not move
+    const float below = kLevel * std::floor((left - NavGrid::kSpacing) / kLevel) + 0.05F;
+    return follow(way, cell, below);
   }
   const int target = field_.goal[static_cast<std::size_t>(place)];
   const float error =

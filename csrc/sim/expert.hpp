@@ -23,16 +23,15 @@ class Expert {
  private:
   [[nodiscard]] Vec2 target_centre(int target) const;
   [[nodiscard]] float target_distance(int target) const;
-  [[nodiscard]] float field_at(const GeodesicField& field, const Pose& pose) const;
   [[nodiscard]] std::optional<int> nearest_visible() const;
   [[nodiscard]] bool is_free(Action action) const;
   [[nodiscard]] std::optional<Action> turn(float error_deg, float tolerance_deg) const;
   [[nodiscard]] Action finish(int target) const;
   [[nodiscard]] Action look_for(int target) const;
   [[nodiscard]] Vec2 waypoint(const GeodesicField& field, Vec2 disc, int cell) const;
-  [[nodiscard]] Action follow(const GeodesicField& field, int cell) const;
-  [[nodiscard]] Action best_of_all(const GeodesicField& field, Vec2 towards) const;
-  [[nodiscard]] Action search_ahead() const;
+  [[nodiscard]] Action follow(const GeodesicField& field, int cell, float below) const;
+  [[nodiscard]] Action search(const GeodesicField& field, float below) const;
+  [[nodiscard]] float next_best() const;
   [[nodiscard]] Action try_other_place() const;
   [[nodiscard]] Action any_free(std::uint64_t draw) const;
 

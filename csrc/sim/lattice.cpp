@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <queue>
+#include <span>
 #include <tuple>
 #include <unordered_set>
 #include <vector>
@@ -13,11 +14,14 @@
 namespace flare::sim {
 namespace {
 
-constexpr std::size_t kMostPoses = 6000;
+constexpr std::size_t kMostCoarse = 4000;  // poses; without small turns this is a wide area
+constexpr std::size_t kMostFine = 20000;
 constexpr float kSamePlace = 0.05F;  // m, poses nearer than this with one yaw are one pose
-constexpr std::array<Action, 6> kBaseActions = {Action::kMoveAhead,       Action::kRotateRight,
-                                                Action::kRotateLeft,      Action::kRotateRightSmall,
-                                                Action::kRotateLeftSmall, Action::kMoveBack};
+// The small turns last: the coarse search does without them.
+constexpr std::array<Action, 6> kBaseActions = {
+    Action::kMoveAhead, Action::kRotateRight,      Action::kRotateLeft,
+    Action::kMoveBack,  Action::kRotateRightSmall, Action::kRotateLeftSmall};
+constexpr std::size_t kNumCoarse = 4;
 
 struct Node {
   Pose pose;
@@ -38,33 +42,60 @@ float distance_at(const NavGrid& grid, const GeodesicField& field, const Pose& p
   return cell < 0 ? -1.0F : field.distance[static_cast<std::size_t>(cell)];
 }
 
+class Search {
+ public:
+  Search(const CollisionMap& collision, const NavGrid& grid, const GeodesicField& field,
+         float below)
+      : collision_(collision), grid_(grid), field_(field), below_(below) {}
+
+  /// A* over at most `most_poses` poses; the estimate is the walk that is left, in moves.
+  std::optional<Action> run(const Pose& start, std::span<const Action> actions,
+                            std::size_t most_poses) {
+    nodes_ = {{start, 0, Action::kDone}};
+    seen_ = {key_of(start)};
+    queue_ = {};
+    queue_.emplace(0.0F, 0);
+    while (!queue_.empty() && nodes_.size() < most_poses) {
+      const std::size_t index = std::get<1>(queue_.top());
+      queue_.pop();
+      const Node node = nodes_[index];
+      const float here = distance_at(grid_, field_, node.pose);
+      if (index != 0 && here >= 0.0F && here < below_) return node.first;
+      for (const Action action : actions) visit(node, action);
+    }
+    return std::nullopt;
+  }
+
+ private:
+  void visit(const Node& from, Action action) {
+    const auto pose = moved(collision_, from.pose, action);
+    if (!pose || !seen_.insert(key_of(*pose)).second) return;
+    const float left = distance_at(grid_, field_, *pose);
+    if (left < 0.0F) return;
+    nodes_.push_back({*pose, from.actions + 1, from.actions == 0 ? action : from.first});
+    const float estimate = std::max(0.0F, left - below_) / kMoveStep;
+    queue_.emplace(static_cast<float>(from.actions + 1) + estimate, nodes_.size() - 1);
+  }
+
+  using Entry = std::tuple<float, std::size_t>;  // estimated total of actions, node
+  const CollisionMap& collision_;
+  const NavGrid& grid_;
+  const GeodesicField& field_;
+  float below_;
+  std::vector<Node> nodes_;
+  std::unordered_set<std::uint64_t> seen_;
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue_;
+};
+
 }  // namespace
 
 std::optional<Action> first_action_towards(const CollisionMap& collision, const NavGrid& grid,
                                            const GeodesicField& field, const Pose& start,
                                            float below) {
-  using Entry = std::tuple<float, std::size_t>;  // estimated total of actions, node
-  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue;
-  std::vector<Node> nodes = {{start, 0, Action::kDone}};
-  std::unordered_set<std::uint64_t> seen = {key_of(start)};
-  queue.emplace(0.0F, 0);
-  while (!queue.empty() && nodes.size() < kMostPoses) {
-    const std::size_t index = std::get<1>(queue.top());
-    queue.pop();
-    const Node node = nodes[index];
-    const float here = distance_at(grid, field, node.pose);
-    if (index != 0 && here >= 0.0F && here < below) return node.first;
-    for (const Action action : kBaseActions) {
-      const auto pose = moved(collision, node.pose, action);
-      if (!pose || !seen.insert(key_of(*pose)).second) continue;
-      const float left = distance_at(grid, field, *pose);
-      if (left < 0.0F) continue;
-      nodes.push_back({*pose, node.actions + 1, index == 0 ? action : node.first});
-      const float estimate = std::max(0.0F, left - below) / kMoveStep;
-      queue.emplace(static_cast<float>(node.actions + 1) + estimate, nodes.size() - 1);
-    }
-  }
-  return std::nullopt;
+  Search search(collision, grid, field, below);
+  const std::span<const Action> actions = kBaseActions;
+  if (const auto action = search.run(start, actions.first(kNumCoarse), kMostCoarse)) return action;
+  return search.run(start, actions, kMostFine);
 }
 
 }  // namespace flare::sim

@@ -9,8 +9,9 @@
 namespace flare::sim {
 
 /// First action of a shortest sequence of base actions from `start` to any pose whose field
-/// distance is below `below` (A*, at most a few thousand poses). Empty if none is found. Following
-/// it and asking again with the same `below` arrives: each answer is one action nearer.
+/// distance is below `below` (A*, first without the small turns, at most 20,000 poses). Empty if
+/// none is found. Following it and asking again with the same `below` arrives: each answer is one
+/// action nearer.
 std::optional<Action> first_action_towards(const CollisionMap& collision, const NavGrid& grid,
                                            const GeodesicField& field, const Pose& start,
                                            float below);

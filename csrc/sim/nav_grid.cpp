@@ -76,7 +76,7 @@ std::vector<std::uint8_t> NavGrid::free_places(const CollisionMap& collision) co
   for (int r = 1; r + 1 < row_count_; ++r) {
     for (int c = 1; c + 1 < columns_; ++c) {
       const int index = r * columns_ + c;
-      is_free[static_cast<std::size_t>(index)] = !collision.blocked(place(index));
+      is_free[static_cast<std::size_t>(index)] = !collision.blocked(place(index), kPlaceRadius);
     }
   }
   return is_free;

@@ -26,7 +26,11 @@ struct GeodesicField {
 
 class NavGrid {
  public:
-  static constexpr float kSpacing = 0.1F;     // m
+  static constexpr float kSpacing = 0.1F;  // m
+  // m, what a place must be free for: a centimetre more than the body, since moves of 0.2 m and
+  // turns of 6 degrees cannot follow a gap that fits exactly. (The original's narrowest navigation
+  // mesh is for a radius of 0.2.)
+  static constexpr float kPlaceRadius = 0.195F;
   static constexpr float kNearestMax = 0.5F;  // m, nearest_cell looks no farther
 
   NavGrid(const House& house, const CollisionMap& collision);

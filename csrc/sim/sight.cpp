@@ -28,6 +28,16 @@ bool holds(const Object& object, Vec3 point) {
          length(closest_point(footprint_of(object), flat) - flat) == 0.0F;
 }
 
+/// Does a closed body (a fridge, a safe) swallow the whole box, so that no camera ever sees it?
+bool encloses(const Object& other, const Object& target) {
+  const bool is_closed = other.shape == Shape::kBox || other.shape == Shape::kCylinder;
+  if (!is_closed || other.center.y + 0.5F * other.size.y < target.center.y + 0.5F * target.size.y ||
+      other.center.y - 0.5F * other.size.y > target.center.y - 0.5F * target.size.y) {
+    return false;
+  }
+  return contains(footprint_of(other), footprint_of(target));
+}
+
 /// The part of the segment inside a footprint as fractions of its length; begin > end if none.
 struct Range {
   float begin, end;
@@ -72,6 +82,7 @@ TargetSight::TargetSight(const House& house, const CollisionMap& collision, int 
   }
   for (std::size_t i = 0; i < house.objects.size(); ++i) {
     const Object& other = house.objects[i];
+    if (static_cast<int>(i) != object) is_enclosed_ = is_enclosed_ || encloses(other, target);
     // What the target stands on or in, and what stands on the target, does not hide it for good.
     const bool related = static_cast<int>(i) == object || static_cast<int>(i) == target.parent ||
                          other.parent == object || holds(other, target.center);
@@ -86,6 +97,7 @@ TargetSight::TargetSight(const House& house, const CollisionMap& collision, int 
 }
 
 bool TargetSight::in_reach(Vec2 point) const {
+  if (is_enclosed_) return false;
   const Vec2 nearest = closest_point(box_, point);
   if (length(nearest - point) > reach_) return false;
   const auto cut_to = [&](Vec2 end) {

@@ -16,7 +16,8 @@ class TargetSight {
   TargetSight(const House& house, const CollisionMap& collision, int object, float reach);
 
   [[nodiscard]] const Bounds& area() const { return area_; }  // no point outside it qualifies
-  /// Is the box within reach of a body at `point` that faces it, with no wall between?
+  /// Is the box within reach of a body at `point` that faces it, with no wall between and not
+  /// shut inside another object?
   [[nodiscard]] bool in_reach(Vec2 point) const;
   /// in_reach, and also inside the camera's angle and not hidden behind an object?
   [[nodiscard]] bool seen_from(Vec2 point) const;
@@ -32,6 +33,7 @@ class TargetSight {
   float y0_, y1_;  // m, of the target's box
   float reach_;
   Bounds area_;
+  bool is_enclosed_ = false;    // inside another object's closed body
   std::vector<Segment> walls_;  // those near enough to cut a line of sight
   std::vector<Occluder> occluders_;
 };

@@ -14,7 +14,7 @@ using flare::Vec2;
 
 TEST_CASE("nav grid: the free places of an empty room") {
   const LoadedHouse house(square_room());
-  // 0.2, 0.3 ... 3.8 in both directions: 0.1 and 3.9 are nearer to a wall than the body's radius.
+  // 0.2, 0.3 ... 3.8 in both directions: 0.1 and 3.9 are nearer to a wall than kPlaceRadius.
   CHECK(house.grid.num_cells() == 37 * 37);
   const int cell = house.grid.nearest_cell({1.04F, 2.96F});
   REQUIRE(cell >= 0);
