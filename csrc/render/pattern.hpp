@@ -54,8 +54,8 @@ inline F32x8 wall(F32x8 u, F32x8 height, F32x8 footprint) {
   constexpr float kStripe = 0.30F;
   const I32x8 stripe = floor_to_int(u * (1.0F / kStripe));
   const F32x8 shade =
-      0.90F + height * 0.045F + sign_of_parity(stripe) * 0.018F * keep(footprint, kStripe);
-  return height < 0.10F ? splat(0.62F) : shade;  // a dark baseboard draws the room's outline
+      0.93F + height * 0.03F + sign_of_parity(stripe) * 0.018F * keep(footprint, kStripe);
+  return height < 0.10F ? splat(0.66F) : shade;  // a dark baseboard draws the room's outline
 }
 
 }  // namespace pattern
