@@ -84,20 +84,26 @@ void Canvas::scan_edge(FixedPoint top, FixedPoint bottom, int y0, int y1) {
   }
 }
 
-void Canvas::fill_span(int y, int x0, int x1, const InverseDepth& depth, std::uint32_t primitive) {
-  float* const depth_row = depth_.data() + row(y);
-  std::uint32_t* const primitive_row = primitive_.data() + row(y);
-  const F32x8 base = splat(depth.c + depth.b * (static_cast<float>(y) + 0.5F));
+void Canvas::fill_spans(const PixelRect& box, const InverseDepth& plane, std::uint32_t primitive) {
+  // Copies: the compiler cannot know that the planes written do not hold these.
+  const InverseDepth depth = plane;
+  const F32x8 low = splat(depth.low);
+  const F32x8 high = splat(depth.high);
   const I32x8 id = splat(static_cast<std::int32_t>(primitive));
-  for (int x = x0 & ~(kLanes - 1); x < x1; x += kLanes) {
-    const I32x8 column = kLaneIndex + x;
-    F32x8 z = base + depth.a * (to_float(column) + 0.5F);
-    z = min(max(z, splat(depth.low)), splat(depth.high));
-    const auto old = load<F32x8>(depth_row + x);
-    const I32x8 hit = (z > old) & (column >= x0) & (column < x1);
-    if (lane_bits(hit) == 0) continue;
-    store(depth_row + x, hit ? z : old);
-    store(primitive_row + x, hit ? id : load<I32x8>(primitive_row + x));
+  for (int y = box.y0; y < box.y1; ++y) {
+    const int x0 = std::max(box.x0, left_[static_cast<std::size_t>(y)]);
+    const int x1 = std::min(box.x1, right_[static_cast<std::size_t>(y)]);
+    float* const depth_row = depth_.data() + row(y);
+    std::uint32_t* const primitive_row = primitive_.data() + row(y);
+    const F32x8 base = splat(depth.c + depth.b * (static_cast<float>(y) + 0.5F));
+    for (int x = x0 & ~(kLanes - 1); x < x1; x += kLanes) {
+      const I32x8 column = kLaneIndex + x;
+      const F32x8 z = min(max(base + depth.a * (to_float(column) + 0.5F), low), high);
+      const auto old = load<F32x8>(depth_row + x);
+      const I32x8 hit = (z > old) & (column >= x0) & (column < x1);
+      store(depth_row + x, hit ? z : old);
+      store(primitive_row + x, hit ? id : load<I32x8>(primitive_row + x));
+    }
   }
 }
 
@@ -124,10 +130,18 @@ bool Canvas::fill(std::span<const FixedPoint> corners, const PixelRect& scissor,
     if (a.y < b.y) scan_edge(a, b, box.y0, box.y1);
     if (a.y > b.y) scan_edge(b, a, box.y0, box.y1);
   }
-  for (int y = box.y0; y < box.y1; ++y) {
-    const int x0 = std::max(box.x0, left_[static_cast<std::size_t>(y)]);
-    const int x1 = std::min(box.x1, right_[static_cast<std::size_t>(y)]);
-    if (x0 < x1) fill_span(y, x0, x1, depth, primitive);
+  fill_spans(box, depth, primitive);
+  return true;
+}
+
+bool Canvas::hides(const PixelRect& rect, float inverse_depth) const {
+  for (int y = rect.y0; y < rect.y1; ++y) {
+    const float* const depth_row = depth_.data() + row(y);
+    for (int x = rect.x0 & ~(kLanes - 1); x < rect.x1; x += kLanes) {
+      const I32x8 column = kLaneIndex + x;
+      const I32x8 farther = load<F32x8>(depth_row + x) < inverse_depth;
+      if (lane_bits(farther & (column >= rect.x0) & (column < rect.x1)) != 0) return false;
+    }
   }
   return true;
 }

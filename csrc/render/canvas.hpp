@@ -40,6 +40,9 @@ class Canvas {
   bool fill(std::span<const FixedPoint> corners, const PixelRect& scissor,
             const InverseDepth& depth, std::uint32_t primitive);
 
+  /// Is every pixel of the rectangle taken by something nearer than 1/inverse_depth?
+  [[nodiscard]] bool hides(const PixelRect& rect, float inverse_depth) const;
+
   [[nodiscard]] int width() const { return width_; }
   [[nodiscard]] int height() const { return height_; }
   /// Rows are `stride()` long, a multiple of the vector width.
@@ -52,7 +55,7 @@ class Canvas {
     return static_cast<std::size_t>(y) * static_cast<std::size_t>(stride_);
   }
   void scan_edge(FixedPoint top, FixedPoint bottom, int y0, int y1);
-  void fill_span(int y, int x0, int x1, const InverseDepth& depth, std::uint32_t primitive);
+  void fill_spans(const PixelRect& box, const InverseDepth& plane, std::uint32_t primitive);
 
   int width_ = 0, height_ = 0, stride_ = 0;
   std::vector<float> depth_;                // 1/m, 0 where nothing is

@@ -70,8 +70,8 @@ std::size_t Mesh::bytes() const {
 float light(Vec3 normal) {
   constexpr Vec3 kKey = {0.41F, 0.78F, -0.47F};
   constexpr Vec3 kFill = {-0.83F, 0.34F, 0.44F};
-  return 0.58F + 0.32F * std::max(0.0F, dot(normal, kKey)) +
-         0.16F * std::max(0.0F, dot(normal, kFill)) + 0.06F * normal.y;
+  return 0.70F + 0.26F * std::max(0.0F, dot(normal, kKey)) +
+         0.13F * std::max(0.0F, dot(normal, kFill)) + 0.05F * normal.y;
 }
 
 std::uint32_t pack_color(sim::Color color, float brightness) {

@@ -35,7 +35,7 @@ struct Mesh {
 inline constexpr std::size_t kMaxFaceVertices = 24;
 
 /// Brightness of a surface under the fixed light of all houses: ambient plus two directions, none
-/// from below; in [0.5, 1].
+/// from below; in [0.65, 1].
 float light(Vec3 normal);
 
 std::uint32_t pack_color(sim::Color color, float brightness);

@@ -85,10 +85,13 @@ void Rasterizer::Impl::draw_objects(const Scene::Impl& scene) {
   object_range.assign(scene.objects.size(), PrimitiveRange{});
   for (const Candidate& candidate : candidates) {
     const auto index = static_cast<std::size_t>(candidate.object);
+    const ScreenBounds bounds = bounds_of(view, scene.objects[index].bounds);
+    const PixelRect rect = intersect(object_rects[index], bounds.rect);
+    if (rect.empty() || canvas.hides(rect, bounds.inverse_depth)) continue;
     PrimitiveRange& range = object_range[index];
     range.first = static_cast<std::uint32_t>(geometry.primitives().size());
     geometry.draw(scene.objects[index].levels[candidate.level],
-                  static_cast<std::uint16_t>(candidate.object + 1), object_rects[index], canvas);
+                  static_cast<std::uint16_t>(candidate.object + 1), rect, canvas);
     range.last = static_cast<std::uint32_t>(geometry.primitives().size());
   }
 }

@@ -61,6 +61,19 @@ void build_rooms(const sim::House& house, Scene::Impl& scene) {
   }
 }
 
+/// The object's box, a little larger: details of the proxies stand out of it by a hair.
+BoxCorners bounds_of(const BoxTransform& box) {
+  BoxCorners corners;
+  for (std::size_t i = 0; i < 8; ++i) {
+    const auto sign = [i](std::size_t bit) { return (i & bit) != 0 ? 0.51F : -0.51F; };
+    const Vec3 p = box.apply({sign(1), sign(2), sign(4)});
+    corners.x[i] = p.x;
+    corners.y[i] = p.y;
+    corners.z[i] = p.z;
+  }
+  return corners;
+}
+
 void build_object(const sim::Object& object, std::int32_t index, Scene::Impl& scene) {
   ObjectScene out;
   out.center = object.center;
@@ -68,8 +81,10 @@ void build_object(const sim::Object& object, std::int32_t index, Scene::Impl& sc
   for (int level = 0; level < kNumLevels; ++level) {
     out.levels[static_cast<std::size_t>(level)] = build_shape(object, level);
   }
+  const BoxTransform transform = box_transform(object);
+  out.bounds = bounds_of(transform);
   scene.objects.push_back(std::move(out));
-  const std::array<Vec2, 4> box = footprint(box_transform(object));
+  const std::array<Vec2, 4> box = footprint(transform);
   bool placed = false;
   for (std::size_t r = 0; r < scene.outside(); ++r) {
     RoomScene& room = scene.rooms[r];

@@ -8,6 +8,7 @@
 #include "render/mesh.hpp"
 #include "render/rasterizer.hpp"
 #include "render/shapes.hpp"
+#include "render/view.hpp"
 
 namespace flare::render {
 
@@ -42,6 +43,7 @@ struct RoomScene {
 struct ObjectScene {
   Vec3 center;
   float radius = 0.0F;  // of the bounding sphere
+  BoxCorners bounds;
   std::array<Mesh, kNumLevels> levels;
 };
 

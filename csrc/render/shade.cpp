@@ -5,23 +5,23 @@
 #include <cstring>
 
 #include "render/material.hpp"
+#include "render/pattern.hpp"
 
 namespace flare::render {
 namespace {
 
 constexpr std::uint32_t kSky = 0xE6D2BE;  // 0xBBGGRR
 
-/// 0x00BBGGRR in eight lanes to 24 bytes.
-void store_rgb(I32x8 colors, std::uint8_t* target, int pixels) {
+/// 0x00BBGGRR in eight lanes to the 24 bytes in front.
+inline U8x32 pack_rgb(I32x8 colors) {
   const auto bytes = reinterpret_cast<U8x32>(colors);
-  const U8x32 packed =
-      __builtin_shufflevector(bytes, bytes, 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 16, 17, 18, 20,
-                              21, 22, 24, 25, 26, 28, 29, 30, 0, 0, 0, 0, 0, 0, 0, 0);
-  if (pixels >= kLanes) {
-    std::memcpy(target, &packed, 3U * kLanes);
-  } else {
-    std::memcpy(target, &packed, 3U * static_cast<std::size_t>(pixels));
-  }
+  return __builtin_shufflevector(bytes, bytes, 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 16, 17, 18,
+                                 20, 21, 22, 24, 25, 26, 28, 29, 30, 0, 0, 0, 0, 0, 0, 0, 0);
+}
+
+inline void store_rgb(I32x8 colors, std::uint8_t* target) {
+  const U8x32 packed = pack_rgb(colors);
+  std::memcpy(target, &packed, 3U * kLanes);
 }
 
 }  // namespace
@@ -69,50 +69,108 @@ void Shader::begin(const Scene::Impl& scene, const View& view, std::uint64_t mat
   }
 }
 
-I32x8 Shader::paint_lanes(const Paint& paint, int x, int y, F32x8 inverse_depth) {
+template <Pattern kPattern>
+inline I32x8 Shader::paint_lanes(const Paint& paint, int x, float row, F32x8 inverse_depth) {
   const F32x8 column = to_float(kLaneIndex + x) + 0.5F;
-  const float row = static_cast<float>(y) + 0.5F;
   const F32x8 depth = 1.0F / inverse_depth;
   const F32x8 u = paint.u0 + depth * (paint.ua * column + (paint.ub * row + paint.uc));
   const F32x8 v = paint.v0 + depth * (paint.va * column + (paint.vb * row + paint.vc));
-  const F32x8 brightness = pattern_brightness(paint.pattern, u, v, depth * depth * paint.footprint);
+  const F32x8 brightness = pattern_brightness<kPattern>(u, v, depth * depth * paint.footprint);
   const auto channel = [&](float value) {
-    return to_int(min(max(brightness * value, splat(0.0F)), splat(255.0F)) + 0.5F);
+    return to_int(min(brightness * value + 0.5F, splat(255.0F)));
   };
   return channel(paint.r) | channel(paint.g) << 8 | channel(paint.b) << 16;
 }
 
-I32x8 Shader::color_lanes(const Canvas& canvas, int x, int y) const {
-  const std::uint32_t* const ids = canvas.primitives(y) + x;
-  const I32x8 lanes = load<I32x8>(ids);
-  const F32x8 inverse_depth = load<F32x8>(canvas.inverse_depth(y) + x);
-  const std::int32_t first = colors_[ids[0]];
-  if (lane_bits(lanes == static_cast<std::int32_t>(ids[0])) == kAllLanes) {
-    return first >= 0 ? splat(first)
-                      : paint_lanes(paints_[static_cast<std::size_t>(~first)], x, y, inverse_depth);
+I32x8 Shader::paint_lanes(const Paint& paint, int x, float row, F32x8 inverse_depth) {
+  switch (paint.pattern) {
+    case Pattern::kPlanks:
+      return paint_lanes<Pattern::kPlanks>(paint, x, row, inverse_depth);
+    case Pattern::kTiles:
+      return paint_lanes<Pattern::kTiles>(paint, x, row, inverse_depth);
+    case Pattern::kWall:
+      break;
   }
-  I32x8 colors = {first,           colors_[ids[1]], colors_[ids[2]], colors_[ids[3]],
+  return paint_lanes<Pattern::kWall>(paint, x, row, inverse_depth);
+}
+
+template <Pattern kPattern>
+void Shader::paint_run(const Paint& paint_in, const float* inverse_depth, int x0, int x1, float row,
+                       std::uint8_t* rgb) {
+  const Paint paint = paint_in;  // a copy, which writing the image cannot change
+  for (int x = x0; x < x1; x += kLanes) {
+    const I32x8 colors = paint_lanes<kPattern>(paint, x, row, load<F32x8>(inverse_depth + x));
+    store_rgb(colors, rgb + 3 * static_cast<std::ptrdiff_t>(x));
+  }
+}
+
+void Shader::write_run(const Canvas& canvas, int y, int x0, int x1, std::uint8_t* rgb) const {
+  const std::int32_t code = colors_[canvas.primitives(y)[x0]];
+  if (code >= 0) {
+    const U8x32 block = pack_rgb(splat(code));
+    for (int x = x0; x < x1; x += kLanes) {
+      std::memcpy(rgb + 3 * static_cast<std::ptrdiff_t>(x), &block, 3U * kLanes);
+    }
+    return;
+  }
+  const Paint& paint = paints_[static_cast<std::size_t>(~code)];
+  const float row = static_cast<float>(y) + 0.5F;
+  const float* const depth = canvas.inverse_depth(y);
+  switch (paint.pattern) {
+    case Pattern::kPlanks:
+      return paint_run<Pattern::kPlanks>(paint, depth, x0, x1, row, rgb);
+    case Pattern::kTiles:
+      return paint_run<Pattern::kTiles>(paint, depth, x0, x1, row, rgb);
+    case Pattern::kWall:
+      return paint_run<Pattern::kWall>(paint, depth, x0, x1, row, rgb);
+  }
+}
+
+I32x8 Shader::mixed_lanes(const Canvas& canvas, int y, int x) const {
+  const std::uint32_t* const ids = canvas.primitives(y) + x;
+  const float row = static_cast<float>(y) + 0.5F;
+  I32x8 colors = {colors_[ids[0]], colors_[ids[1]], colors_[ids[2]], colors_[ids[3]],
                   colors_[ids[4]], colors_[ids[5]], colors_[ids[6]], colors_[ids[7]]};
   // One round for each patterned plane among the eight pixels: mostly one or two.
   for (unsigned left = lane_bits(colors < 0); left != 0;) {
     const std::int32_t code = colors_[ids[std::countr_zero(left)]];
     const I32x8 same = colors == code;
     // 1 keeps the lanes that are not used finite.
-    const I32x8 paint = paint_lanes(paints_[static_cast<std::size_t>(~code)], x, y,
-                                    same ? inverse_depth : splat(1.0F));
-    colors = same ? paint : colors;
+    const F32x8 inverse_depth = same ? load<F32x8>(canvas.inverse_depth(y) + x) : splat(1.0F);
+    const I32x8 painted =
+        paint_lanes(paints_[static_cast<std::size_t>(~code)], x, row, inverse_depth);
+    colors = same ? painted : colors;
     left &= ~lane_bits(same);
   }
   return colors;
 }
 
 void Shader::write_rgb(const Canvas& canvas, std::uint8_t* rgb) const {
+  const int width = canvas.width();
   for (int y = 0; y < canvas.height(); ++y) {
-    for (int x = 0; x < canvas.width(); x += kLanes) {
-      store_rgb(color_lanes(canvas, x, y), rgb + 3 * static_cast<std::ptrdiff_t>(x),
-                canvas.width() - x);
+    const std::uint32_t* const ids = canvas.primitives(y);
+    const auto is_run = [ids](int x, I32x8 id) {
+      return lane_bits(load<I32x8>(ids + x) == id) == kAllLanes;
+    };
+    int x = 0;
+    while (x + kLanes <= width) {
+      const I32x8 id = splat(static_cast<std::int32_t>(ids[x]));
+      int end = x;
+      while (end + kLanes <= width && is_run(end, id)) end += kLanes;
+      if (end > x) {
+        write_run(canvas, y, x, end, rgb);
+        x = end;
+      } else {
+        store_rgb(mixed_lanes(canvas, y, x), rgb + 3 * static_cast<std::ptrdiff_t>(x));
+        x += kLanes;
+      }
     }
-    rgb += 3 * static_cast<std::ptrdiff_t>(canvas.width());
+    if (x < width) {
+      const U8x32 block = pack_rgb(mixed_lanes(canvas, y, x));
+      std::memcpy(rgb + 3 * static_cast<std::ptrdiff_t>(x), &block,
+                  3U * static_cast<std::size_t>(width - x));
+    }
+    rgb += 3 * static_cast<std::ptrdiff_t>(width);
   }
 }
 

@@ -36,8 +36,17 @@ class Shader {
 
   [[nodiscard]] static Paint make_paint(const Surface& surface, const View& view,
                                         std::uint64_t material_seed);
-  [[nodiscard]] static I32x8 paint_lanes(const Paint& paint, int x, int y, F32x8 inverse_depth);
-  [[nodiscard]] I32x8 color_lanes(const Canvas& canvas, int x, int y) const;
+  /// Colours of the eight pixels from column x of the row.
+  template <Pattern kPattern>
+  static I32x8 paint_lanes(const Paint& paint, int x, float row, F32x8 inverse_depth);
+  static I32x8 paint_lanes(const Paint& paint, int x, float row, F32x8 inverse_depth);
+  template <Pattern kPattern>
+  static void paint_run(const Paint& paint, const float* inverse_depth, int x0, int x1, float row,
+                        std::uint8_t* rgb);
+
+  /// One primitive over whole blocks of eight pixels, [x0, x1).
+  void write_run(const Canvas& canvas, int y, int x0, int x1, std::uint8_t* rgb) const;
+  [[nodiscard]] I32x8 mixed_lanes(const Canvas& canvas, int y, int x) const;
 
   std::span<const Primitive> primitives_;
   std::vector<std::int32_t> colors_;  // [primitives] 0x00BBGGRR, or ~surface of a patterned one

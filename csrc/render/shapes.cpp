@@ -55,13 +55,19 @@ void add_legs(const Body& b, float low, float high, float width, Color color) {
   }
 }
 
-void build_box(const Body& b) {
+void build_box(const Body& b, const sim::Object& object) {
   b.build.box({-0.5F, -0.5F, -0.5F}, {0.5F, 0.5F, 0.5F}, b.color);
   if (b.level < 2) return;
-  // A plinth, a door line and a handle on the front, so that cabinets and boxes are not bare.
+  constexpr float kFurniture = 0.35F;  // m
+  if (object.size.y < kFurniture) {    // a lid
+    b.build.box({-0.42F, 0.4F, -0.42F}, {0.42F, 0.505F, 0.42F}, b.pale(0.2F));
+    return;
+  }
+  // A plinth, the line between two doors or drawers, and their handles.
   b.build.box({-0.46F, 0.02F, 0.49F}, {0.46F, 0.04F, 0.5005F}, b.dark());
   b.build.box({-0.46F, -0.5F, 0.49F}, {0.46F, -0.44F, 0.5005F}, b.dark());
-  b.build.box({-0.08F, 0.2F, 0.49F}, {0.08F, 0.24F, 0.501F}, b.pale());
+  b.build.box({-0.08F, 0.2F, 0.49F}, {0.08F, 0.23F, 0.505F}, b.pale());
+  b.build.box({-0.08F, -0.2F, 0.49F}, {0.08F, -0.17F, 0.505F}, b.pale());
 }
 
 void build_table(const Body& b) {
@@ -168,7 +174,7 @@ void build_panel(const Body& b, const sim::Object& object) {
 void build_family(const Body& b, const sim::Object& object) {
   switch (object.shape) {
     case Shape::kBox:
-      return build_box(b);
+      return build_box(b, object);
     case Shape::kCylinder:
       return add_frustum(b, {-0.5F, 0.5F, 0.5F}, {0.5F, 0.5F, 0.5F}, b.color);
     case Shape::kSphere:

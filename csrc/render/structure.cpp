@@ -15,7 +15,8 @@ constexpr float kOverlap = 0.01F;   // m pieces of one wall reach behind each ot
 constexpr float kFrame = 0.07F;     // m width of door and window frames
 constexpr float kSameWall = 0.05F;  // m between the two sides of one wall at most
 
-constexpr Color kCeiling = {0.95F, 0.95F, 0.93F};
+// Brighter than white: makes up for the light, of which none comes from below.
+constexpr Color kCeiling = {1.40F, 1.40F, 1.37F};
 constexpr Color kGround = {0.36F, 0.37F, 0.34F};
 constexpr Color kFrameColor = {0.88F, 0.86F, 0.80F};
 constexpr Color kDoor = {0.52F, 0.36F, 0.22F};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 #include "render/camera.hpp"
@@ -51,5 +52,18 @@ View make_view(const Camera& camera, int width, int height);
 
 /// Is any of the sphere in the frustum? Errs towards yes.
 bool sphere_in_view(const View& view, Vec3 camera_center, float radius);
+
+/// The corners of a box, a coordinate each.
+struct BoxCorners {
+  std::array<float, 8> x{}, y{}, z{};
+};
+
+struct ScreenBounds {
+  PixelRect rect;
+  float inverse_depth = 0.0F;  // 1/m, of the nearest corner
+};
+
+/// What a box can cover at most. A box that reaches behind the near plane may cover everything.
+ScreenBounds bounds_of(const View& view, const BoxCorners& box);
 
 }  // namespace flare::render

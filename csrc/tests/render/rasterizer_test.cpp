@@ -268,6 +268,23 @@ TEST_CASE("rasterizer: odd sizes, and sizes that change from call to call") {
   }
 }
 
+TEST_CASE("rasterizer: golden hashes, the same on every machine and for every history of calls") {
+  const auto scene = Scene::build(fixtures::three_rooms());
+  Rasterizer rasterizer;
+  const auto hash_of_size = [&](int w, int h) {
+    std::uint64_t all = 0;
+    Picture p(w, h);
+    for (std::uint64_t i = 0; i < 24; ++i) {
+      p.draw(rasterizer, *scene, random_camera(i, {0.3F, 0.3F}, {8.7F, 7.7F}), i % 2);
+      all = mix64(all ^ p.hash());
+    }
+    return all;
+  };
+  CHECK(hash_of_size(84, 48) == 10708040856211205190ULL);
+  CHECK(hash_of_size(384, 224) == 5665830529221991686ULL);
+  CHECK(hash_of_size(84, 48) == 10708040856211205190ULL);
+}
+
 TEST_CASE("rasterizer: a material seed recolours walls and floors and nothing else") {
   const auto scene = Scene::build(fixtures::three_rooms());
   Rasterizer rasterizer;
