@@ -26,6 +26,9 @@ template <typename T>
 bool has_items_of(const pybind11::array& array) {
   using Item = std::remove_const_t<T>;
   const pybind11::dtype dtype = array.dtype();
+  // numpy has one object for each native type, and nearly every array holds that one.
+  static const PyObject* const native = pybind11::dtype::of<Item>().release().ptr();
+  if (dtype.ptr() == native) return true;
   const char kind = dtype.kind();
   const bool is_native = dtype.byteorder() == '=' || dtype.byteorder() == '|';
   bool is_kind = false;

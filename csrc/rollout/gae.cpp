@@ -14,9 +14,9 @@
 namespace flare {
 namespace {
 
-// Columns of one tile: a row of it fills a page, so that walking back in time touches few pages a
-// step, and what the next step needs (one row of carried advantages) stays in the first cache.
-constexpr std::size_t kTile = 1024;
+// Columns of one tile: long runs of a row, so that walking back in time touches few pages a step,
+// while the carried advantages (16 KiB) stay in the first cache. 4096 was faster than 1024 and 512.
+constexpr std::size_t kTile = 4096;
 
 /// One tile: columns [begin, begin + width), with A_{t+1} of each in `carry`.
 struct Tile {

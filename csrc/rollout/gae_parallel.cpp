@@ -49,7 +49,8 @@ class SharedPool {
 };
 
 int choose_threads(int asked, std::size_t elements, std::size_t parts) {
-  const std::size_t machine = std::max(1U, std::thread::hardware_concurrency());
+  // Asked once: the answer costs as much as a small rollout.
+  static const std::size_t machine = std::max(1U, std::thread::hardware_concurrency());
   const std::size_t worth = std::min(machine, elements / kElementsPerThread + 1);
   const std::size_t wanted = asked > 0 ? static_cast<std::size_t>(asked) : worth;
   return static_cast<int>(std::clamp<std::size_t>(parts, 1, wanted));

@@ -1,0 +1,1 @@
+"""Speed of flare against its peers and the machine's limits; `python -m benchmarks.run`."""

@@ -1,0 +1,240 @@
+"""Two 224x384 RGB frames a step from N worker processes into one place, in k environment steps/s.
+
+A worker "renders" by copying a picture it holds; nobody reads the frames but through the slot. All
+contenders run in lock step: N actions out, N pairs of frames in. The limit is the same bytes copied
+into the rollout buffer by threads of one process, one a core, without any process in between.
+"""
+
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from benchmarks.run import Case, Contenders
+from flare.rollout.buffers import ArraySpec, BufferHandle, Command, RolloutBuffer, WorkerSlot
+
+try:
+    import gymnasium
+except ImportError:
+    gymnasium = None
+
+FRAMES = (2, 224, 384, 3)  # two cameras
+NUM_STEPS = 8  # rows of the buffer, used in turn
+NUM_WORKERS = (2, 8, 16)
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def make_picture(env: int) -> np.ndarray:
+    """What a world shows."""
+    return np.random.default_rng(env).integers(0, 256, FRAMES, np.uint8)
+
+
+def make_buffer(num_envs: int) -> RolloutBuffer:
+    """A rollout of NUM_STEPS steps."""
+    specs = [
+        ArraySpec("frames", np.uint8, (NUM_STEPS + 1, num_envs, *FRAMES)),
+        ArraySpec("actions", np.int32, (NUM_STEPS, num_envs)),
+    ]
+    return RolloutBuffer.create(specs, num_envs)
+
+
+def check_arrival(frame: np.ndarray, env: int, action: int) -> None:
+    """Raises unless the frame is the one of this environment and action."""
+    picture = make_picture(env)
+    picture.flat[0] = action
+    if not np.array_equal(frame, picture):
+        raise AssertionError(f"environment {env}: another frame came than was sent")
+
+
+# --- ours ---
+
+
+def slot_worker(handle: BufferHandle, env: int) -> None:
+    """A world that writes in place."""
+    picture = make_picture(env)
+    buffer = RolloutBuffer.attach(handle)
+    frames, actions = buffer.array("frames"), buffer.array("actions")
+    with WorkerSlot(buffer, env) as slot:
+        while (request := slot.wait_action()).command is not Command.CLOSE:
+            target = frames[request.step + 1, env]
+            np.copyto(target, picture)
+            target.flat[0] = actions[request.step, env]
+            slot.finish_step()
+
+
+@contextlib.contextmanager
+def slots(num_envs: int) -> Iterator[Callable[[], None]]:
+    """One lock-step over the rollout buffer."""
+    buffer = make_buffer(num_envs)
+    workers = [
+        SPAWN.Process(target=slot_worker, args=(buffer.handle(), env), daemon=True)
+        for env in range(num_envs)
+    ]
+    for worker in workers:
+        worker.start()
+    envs = np.arange(num_envs, dtype=np.int32)
+    frames, actions = buffer.array("frames"), buffer.array("actions")
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        row = count % NUM_STEPS
+        count += 1
+        actions[row] = row
+        buffer.send_actions(envs, row)
+        ready, dead = buffer.wait_ready(num_envs, timeout=60)
+        if len(ready) != num_envs or len(dead):
+            raise RuntimeError(f"{len(ready)} of {num_envs} workers answered, dead: {dead}")
+
+    for _ in range(NUM_STEPS):  # every row's pages are in place before the clock starts
+        step()
+    check_arrival(frames[1, num_envs - 1], num_envs - 1, 0)
+    yield step
+    buffer.send_actions(envs, 0, Command.CLOSE)
+    for worker in workers:
+        worker.join(10)
+
+
+# --- peers ---
+
+
+def pipe_worker(connection: Connection, env: int) -> None:
+    """A world that pickles its frames into a pipe."""
+    picture = make_picture(env)
+    while (action := connection.recv()) is not None:
+        picture.flat[0] = action
+        connection.send(picture)
+
+
+@contextlib.contextmanager
+def pipes(num_envs: int) -> Iterator[Callable[[], None]]:
+    """multiprocessing's pipes: pickle, send, receive, copy into the rollout."""
+    pairs = [SPAWN.Pipe() for _ in range(num_envs)]
+    workers = [
+        SPAWN.Process(target=pipe_worker, args=(child, env), daemon=True)
+        for env, (_, child) in enumerate(pairs)
+    ]
+    for worker in workers:
+        worker.start()
+    connections = [parent for parent, _ in pairs]
+    frames = np.zeros((NUM_STEPS + 1, num_envs, *FRAMES), np.uint8)
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        row = count % NUM_STEPS
+        count += 1
+        for connection in connections:
+            connection.send(row)
+        for env, connection in enumerate(connections):
+            np.copyto(frames[row + 1, env], connection.recv())
+
+    for _ in range(NUM_STEPS):  # every row's pages are in place before the clock starts
+        step()
+    check_arrival(frames[1, num_envs - 1], num_envs - 1, 0)
+    yield step
+    for connection in connections:
+        connection.send(None)
+    for worker in workers:
+        worker.join(10)
+
+
+if gymnasium is not None:
+
+    class PictureEnv(gymnasium.Env[np.ndarray, np.int64]):
+        """The same world as a Gymnasium environment."""
+
+        def __init__(self, env: int) -> None:
+            self.picture = make_picture(env)
+            self.observation_space = gymnasium.spaces.Box(0, 255, FRAMES, np.uint8)
+            self.action_space = gymnasium.spaces.Discrete(256)
+
+        def reset(self, **_: object) -> tuple[np.ndarray, dict[str, Any]]:
+            return self.picture, {}
+
+        def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+            self.picture.flat[0] = action
+            return self.picture, 0.0, False, False, {}
+
+
+@contextlib.contextmanager
+def gymnasium_vector(num_envs: int) -> Iterator[Callable[[], None]]:
+    """gymnasium's AsyncVectorEnv on its fastest setting: shared memory, observations not copied."""
+    worlds = gymnasium.vector.AsyncVectorEnv(
+        [partial(PictureEnv, env) for env in range(num_envs)],
+        shared_memory=True,
+        copy=False,
+        context="spawn",
+        autoreset_mode=gymnasium.vector.AutoresetMode.DISABLED,
+    )
+    worlds.reset()
+    actions = np.full(num_envs, 7)
+    observation = worlds.step(actions)[0]
+    check_arrival(observation[num_envs - 1], num_envs - 1, 7)
+    yield lambda: worlds.step(actions)
+    worlds.close()
+
+
+# --- limit ---
+
+
+@contextlib.contextmanager
+def copies(num_envs: int) -> Iterator[Callable[[], None]]:
+    """The bytes alone: each core copies its share of the pictures into the rollout."""
+    frames = make_buffer(num_envs).array("frames")
+    pictures = [make_picture(env) for env in range(num_envs)]
+    num_threads = len(os.sched_getaffinity(0))
+    count = 0
+
+    def copy_share(thread: int, row: int) -> None:
+        for env in range(thread, num_envs, num_threads):
+            np.copyto(frames[row + 1, env], pictures[env])
+
+    with ThreadPoolExecutor(num_threads) as threads:
+
+        def step() -> None:
+            nonlocal count
+            count += 1
+            row = count % NUM_STEPS
+            for done in [threads.submit(copy_share, i, row) for i in range(num_threads)]:
+                done.result()
+
+        for _ in range(NUM_STEPS):
+            step()
+        yield step
+
+
+@contextlib.contextmanager
+def contenders(num_envs: int) -> Iterator[Contenders]:
+    """All of them with N idle worker processes each; only one's workers run at a time."""
+    absent = {}
+    with contextlib.ExitStack() as stack:
+        calls = {
+            "flare": stack.enter_context(slots(num_envs)),
+            "memcpy": stack.enter_context(copies(num_envs)),
+            "pipes_and_pickle": stack.enter_context(pipes(num_envs)),
+        }
+        if gymnasium is None:
+            absent["gymnasium_shared"] = "gymnasium is not importable; pip install gymnasium"
+        else:
+            calls["gymnasium_shared"] = stack.enter_context(gymnasium_vector(num_envs))
+        yield Contenders(calls, absent)
+
+
+CASES = [
+    Case(
+        id=f"transport/N={num_envs}",
+        unit="k env steps/s",
+        work=num_envs / 1e3,
+        setup=partial(contenders, num_envs),
+        limit="memcpy",
+        config={"frames": list(FRAMES), "num_workers": num_envs},
+    )
+    for num_envs in NUM_WORKERS
+]
