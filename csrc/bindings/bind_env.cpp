@@ -56,7 +56,7 @@ void step(BatchEnv& self, const py::array& actions, py::array& frames, py::array
   self.step(ids, out);
 }
 
-py::array_t<std::int32_t> expert_actions(const BatchEnv& self) {
+py::array_t<std::int32_t> expert_actions(BatchEnv& self) {
   py::array_t<std::int32_t> actions(self.config().num_envs);
   const std::span<std::int32_t> view(actions.mutable_data(),
                                      static_cast<std::size_t>(actions.size()));

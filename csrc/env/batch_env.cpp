@@ -202,11 +202,11 @@ void BatchEnv::render(std::span<const std::int32_t> env_ids, int camera, int wid
   });
 }
 
-void BatchEnv::expert_actions(std::span<std::int32_t> actions) const {
+void BatchEnv::expert_actions(std::span<std::int32_t> actions) {
   Impl& impl = *impl_;
   for (std::int32_t env = 0; env < impl.config.num_envs; ++env) impl.check_playing(env);
   impl.pool.parallel_for(impl.envs.size(), [&](std::size_t i, int) {
-    const Impl::Env& env = impl.envs[i];
+    Impl::Env& env = impl.envs[i];
     actions[i] = static_cast<std::int32_t>(env.world.expert_action(env.target_pixels()));
   });
 }

@@ -58,7 +58,8 @@ class BatchEnv {
   void render(std::span<const std::int32_t> env_ids, int camera, int width, int height,
               std::uint8_t* rgb, float* depth, std::uint16_t* ids);
 
-  void expert_actions(std::span<std::int32_t> actions) const;  // [N]
+  /// The expert's next action of every env [N]. Its plans are part of the envs' states.
+  void expert_actions(std::span<std::int32_t> actions);
 
   [[nodiscard]] sim::WorldState state(int env) const;
   /// Puts saved states back and redraws. Same rows as reset. Throws StateError for a state that

@@ -50,7 +50,7 @@ Action inverse(Action action) {
 
 }  // namespace
 
-Expert::Expert(const LoadedHouse& house, const GeodesicField& field, const WorldState& state,
+Expert::Expert(const LoadedHouse& house, const GeodesicField& field, WorldState& state,
                std::span<const std::int32_t> pixels)
     : house_(house),
       field_(field),
@@ -58,8 +58,9 @@ Expert::Expert(const LoadedHouse& house, const GeodesicField& field, const World
       pixels_(pixels),
       pose_{state.position, state.yaw_deg} {}
 
-Action Expert::next() const {
+Action Expert::next() {
   if (const auto visible = nearest_visible()) return finish(*visible);
+  if (state_.plan.size > 0) return static_cast<Action>(state_.plan.actions[0]);
   const int cell = house_.grid.nearest_cell(disc_centre(pose_));
   const float distance = cell < 0 ? -1.0F : field_.distance[static_cast<std::size_t>(cell)];
   if (distance < 0.0F) return Action::kDone;  // no way from here: nothing better to show
@@ -128,7 +129,7 @@ Action Expert::finish(int target) const {
 }
 
 /// At a place from which the target should be seen but is not yet.
-Action Expert::look_for(int target) const {
+Action Expert::look_for(int target) {
   const float error =
       wrap_degrees(bearing_deg(pose_.position, target_centre(target)) - pose_.yaw_deg);
   if (const auto action = turn(error, kCentred)) return *action;
@@ -159,7 +160,7 @@ Vec2 Expert::waypoint(const GeodesicField& field, Vec2 disc, int cell) const {
 }
 
 /// Greedy where there is room to turn, by search where there is not.
-Action Expert::follow(const GeodesicField& field, int cell, float below) const {
+Action Expert::follow(const GeodesicField& field, int cell, float below) {
   const Vec2 disc = disc_centre(pose_);
   const Vec2 aim = waypoint(field, disc, cell);
   const float error = wrap_degrees(bearing_deg(disc, aim) - pose_.yaw_deg);
@@ -173,14 +174,14 @@ Action Expert::follow(const GeodesicField& field, int cell, float below) const {
   return search(field, below);
 }
 
-/// The first action of a shortest way to a place whose distance is below `below`.
-Action Expert::search(const GeodesicField& field, float below) const {
-  return first_action_towards(house_.collision, house_.grid, field, pose_, below)
-      .value_or(any_free(1));
+/// Plans a short way to a place whose distance is below `below` and takes its first action.
+Action Expert::search(const GeodesicField& field, float below) {
+  const auto way = way_below(house_.collision, house_.grid, field, pose_, below);
+  state_.plan.assign(way);
+  return way.empty() ? any_free(1) : way.front();
 }
 
-/// What ends a stall: a place nearer than ever before in this episode. It does not move while the
-/// search goes on, so each searched action is one nearer to it.
+/// What ends a stall: a place nearer than ever before in this episode.
 float Expert::next_best() const {
   constexpr float kNearer = 0.1F;  // m, more than the progress that ends the stall
   return std::max(state_.best_geodesic - kNearer, 1e-3F);
@@ -188,7 +189,7 @@ float Expert::next_best() const {
 
 /// The target cannot be seen from where it should be (too small, or hidden): walk to one after
 /// another of the places nearest to it, and look from there.
-Action Expert::try_other_place() const {
+Action Expert::try_other_place() {
   // Having no memory of a plan, walks between places can answer each other for ever; a keyed random
   // action now and then ends any such cycle.
   const float chance =

@@ -25,8 +25,9 @@ constexpr std::size_t kNumCoarse = 4;
 
 struct Node {
   Pose pose;
-  int actions;   // from the start
-  Action first;  // the action that left the start on the way here
+  int depth;           // actions from the start
+  std::size_t parent;  // node it was reached from
+  Action action;       // by this action
 };
 
 std::uint64_t key_of(const Pose& pose) {
@@ -49,9 +50,9 @@ class Search {
       : collision_(collision), grid_(grid), field_(field), below_(below) {}
 
   /// A* over at most `most_poses` poses; the estimate is the walk that is left, in moves.
-  std::optional<Action> run(const Pose& start, std::span<const Action> actions,
-                            std::size_t most_poses) {
-    nodes_ = {{start, 0, Action::kDone}};
+  std::vector<Action> run(const Pose& start, std::span<const Action> actions,
+                          std::size_t most_poses) {
+    nodes_ = {{start, 0, 0, Action::kDone}};
     seen_ = {key_of(start)};
     queue_ = {};
     queue_.emplace(0.0F, 0);
@@ -60,21 +61,29 @@ class Search {
       queue_.pop();
       const Node node = nodes_[index];
       const float here = distance_at(grid_, field_, node.pose);
-      if (index != 0 && here >= 0.0F && here < below_) return node.first;
-      for (const Action action : actions) visit(node, action);
+      if (index != 0 && here >= 0.0F && here < below_) return way_to(index);
+      for (const Action action : actions) visit(index, action);
     }
-    return std::nullopt;
+    return {};
   }
 
  private:
-  void visit(const Node& from, Action action) {
-    const auto pose = moved(collision_, from.pose, action);
+  void visit(std::size_t from, Action action) {
+    const auto pose = moved(collision_, nodes_[from].pose, action);
     if (!pose || !seen_.insert(key_of(*pose)).second) return;
     const float left = distance_at(grid_, field_, *pose);
     if (left < 0.0F) return;
-    nodes_.push_back({*pose, from.actions + 1, from.actions == 0 ? action : from.first});
+    const int depth = nodes_[from].depth + 1;
+    nodes_.push_back({*pose, depth, from, action});
     const float estimate = std::max(0.0F, left - below_) / kMoveStep;
-    queue_.emplace(static_cast<float>(from.actions + 1) + estimate, nodes_.size() - 1);
+    queue_.emplace(static_cast<float>(depth) + estimate, nodes_.size() - 1);
+  }
+
+  [[nodiscard]] std::vector<Action> way_to(std::size_t index) const {
+    std::vector<Action> way;
+    for (; index != 0; index = nodes_[index].parent) way.push_back(nodes_[index].action);
+    std::reverse(way.begin(), way.end());
+    return way;
   }
 
   using Entry = std::tuple<float, std::size_t>;  // estimated total of actions, node
@@ -89,13 +98,12 @@ class Search {
 
 }  // namespace
 
-std::optional<Action> first_action_towards(const CollisionMap& collision, const NavGrid& grid,
-                                           const GeodesicField& field, const Pose& start,
-                                           float below) {
+std::vector<Action> way_below(const CollisionMap& collision, const NavGrid& grid,
+                              const GeodesicField& field, const Pose& start, float below) {
   Search search(collision, grid, field, below);
   const std::span<const Action> actions = kBaseActions;
-  if (const auto action = search.run(start, actions.first(kNumCoarse), kMostCoarse)) return action;
-  return search.run(start, actions, kMostFine);
+  auto way = search.run(start, actions.first(kNumCoarse), kMostCoarse);
+  return way.empty() ? search.run(start, actions, kMostFine) : way;
 }
 
 }  // namespace flare::sim

@@ -1,19 +1,16 @@
 // A bounded search over (x, z, yaw) for the few actions that get the body out of a tight spot.
 #pragma once
 
-#include <optional>
+#include <vector>
 
 #include "sim/kinematics.hpp"
 #include "sim/nav_grid.hpp"
 
 namespace flare::sim {
 
-/// First action of a shortest sequence of base actions from `start` to any pose whose field
-/// distance is below `below` (A*, first without the small turns, at most 20,000 poses). Empty if
-/// none is found. Following it and asking again with the same `below` arrives: each answer is one
-/// action nearer.
-std::optional<Action> first_action_towards(const CollisionMap& collision, const NavGrid& grid,
-                                           const GeodesicField& field, const Pose& start,
-                                           float below);
+/// A short sequence of base actions from `start` to any pose whose field distance is below `below`
+/// (A*, first without the small turns, at most 20,000 poses). Empty if none is found.
+std::vector<Action> way_below(const CollisionMap& collision, const NavGrid& grid,
+                              const GeodesicField& field, const Pose& start, float below);
 
 }  // namespace flare::sim

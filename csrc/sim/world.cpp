@@ -32,6 +32,16 @@ std::uint8_t flag(bool value) { return value ? 1 : 0; }
 LoadedHouse::LoadedHouse(House house_in)
     : house(std::move(house_in)), collision(house), grid(house, collision) {}
 
+void ExpertPlan::assign(std::span<const Action> way) {
+  size = static_cast<std::uint8_t>(std::min(way.size(), kMost));
+  for (std::size_t i = 0; i < size; ++i) actions[i] = static_cast<std::uint8_t>(way[i]);
+}
+
+void ExpertPlan::pop() {
+  std::copy(actions.begin() + 1, actions.end(), actions.begin());
+  --size;
+}
+
 CameraSettings draw_cameras(const EpisodeSpec& spec) {
   CameraSettings cameras;
   if (spec.camera_noise == 0) return cameras;
@@ -119,6 +129,13 @@ void World::step(Action action) {
   state_.last_action_success = flag(target.has_value());
   state_.last_action = static_cast<std::int32_t>(action);
   ++state_.step;
+  const bool is_planned =
+      state_.plan.size > 0 && target && state_.plan.actions[0] == static_cast<std::uint8_t>(action);
+  if (is_planned) {
+    state_.plan.pop();
+  } else {
+    state_.plan.size = 0;
+  }
   if (target) {
     state_.travelled += length(target->position - state_.position);
     state_.position = target->position;
@@ -195,7 +212,7 @@ void World::write_targets(std::span<const std::int32_t> pixels, Facts& facts) co
   facts.path_bearing_deg = wrap_degrees(bearing_deg(disc, waypoint) - state_.yaw_deg);
 }
 
-Action World::expert_action(std::span<const std::int32_t> pixels) const {
+Action World::expert_action(std::span<const std::int32_t> pixels) {
   if (!field_) return Action::kDone;
   return Expert(*house_, *field_, state_, pixels).next();
 }

@@ -39,6 +39,17 @@ CameraSettings draw_cameras(const EpisodeSpec& spec);
 /// randomised too (spec.camera_noise is 1).
 std::uint64_t draw_material_seed(const EpisodeSpec& spec);
 
+/// Actions that the expert has decided on, plain data. A way out of a tight spot is walked to its
+/// end: found anew at each step it could be answered by another that undoes it.
+struct ExpertPlan {
+  static constexpr std::size_t kMost = 31;
+  std::uint8_t size = 0;
+  std::array<std::uint8_t, kMost> actions{};  // sim::Action, the next first
+
+  void assign(std::span<const Action> way);
+  void pop();
+};
+
 /// Plain data without hidden padding, so that it can be saved and loaded as bytes (exact resume).
 struct WorldState {
   EpisodeSpec spec{};
@@ -51,11 +62,12 @@ struct WorldState {
   float best_geodesic = -1.0F;  // m, least of the episode so far, -1 before one is known
   std::int32_t stalled = 0;     // actions since it last became smaller
   CameraSettings cameras;
+  ExpertPlan plan;
   std::uint8_t last_action_success = 1;
   std::uint8_t collided = 0;
   std::array<std::uint8_t, 6> unused{};
 };
-static_assert(sizeof(WorldState) == 160, "saved states have no hidden padding");
+static_assert(sizeof(WorldState) == 192, "saved states have no hidden padding");
 
 class World {
  public:
@@ -90,8 +102,8 @@ class World {
   void write_facts(std::span<const std::int32_t> pixels, Facts& facts) const;
 
   /// The expert's next action: walks the geodesic field, turns until the nearest target is centred
-  /// and visible, then done. @param pixels as for write_facts
-  [[nodiscard]] Action expert_action(std::span<const std::int32_t> pixels) const;
+  /// and visible, then done. Keeps its plan in the state. @param pixels as for write_facts
+  [[nodiscard]] Action expert_action(std::span<const std::int32_t> pixels);
 
  private:
   void note_progress();
