@@ -130,8 +130,8 @@ def contenders(num_steps: int, num_envs: int) -> Iterator[Contenders]:
         advantages=advantages,
         returns=returns,
     )
-    source = np.ones(BYTES_COPIED * num_steps * num_envs, np.uint8)
-    target = np.zeros_like(source)
+    source, target = (aligned((BYTES_COPIED * num_steps * num_envs,), np.uint8) for _ in range(2))
+    source[...] = 1
     calls = {
         "flare": partial(ours, num_threads=1),
         "flare_all_cores": ours,
