@@ -26,21 +26,32 @@ BYTES_COPIED = 9  # an element: half of 18
 PLAIN_C = """
 #include <stddef.h>
 #include <stdint.h>
-/* The textbook loop: back in time, and over columns within, so that a compiler can vectorise. */
-void gae(const float* restrict rewards, const float* restrict values,
-         const uint8_t* restrict terminated, const uint8_t* restrict truncated,
-         const float* restrict final_values, float* restrict advantages, float* restrict returns,
+/* The textbook loop: back in time, and over columns within. One row is a function of its own, so
+   that the compiler may assume that rows do not overlap, and vectorises. */
+static void row(const float* restrict reward, const float* restrict value,
+                const float* restrict next_value, const uint8_t* restrict terminated,
+                const uint8_t* restrict truncated, const float* restrict final_value,
+                const float* restrict following, float* restrict advantage,
+                float* restrict returns, size_t N, float gamma, float decay) {
+  for (size_t n = 0; n < N; ++n) {
+    const float final = final_value[n];
+    float next = truncated[n] ? final : next_value[n];
+    next = terminated[n] ? 0.0f : next;
+    const float keep = (terminated[n] | truncated[n]) ? 0.0f : decay;
+    advantage[n] = reward[n] + gamma * next - value[n] + keep * following[n];
+    returns[n] = advantage[n] + value[n];
+  }
+}
+
+void gae(const float* rewards, const float* values, const uint8_t* terminated,
+         const uint8_t* truncated, const float* final_values, float* advantages, float* returns,
          size_t T, size_t N, float gamma, float lambda) {
+  for (size_t n = 0; n < N; ++n) returns[n] = 0.0f; /* A_T, in a row that is written last */
   for (size_t t = T; t-- > 0;) {
-    for (size_t n = 0; n < N; ++n) {
-      const size_t i = t * N + n;
-      const float following = t + 1 < T ? advantages[i + N] : 0.0f;
-      float next = truncated[i] ? final_values[i] : values[i + N];
-      next = terminated[i] ? 0.0f : next;
-      const float keep = (terminated[i] | truncated[i]) ? 0.0f : 1.0f;
-      advantages[i] = rewards[i] + gamma * next - values[i] + gamma * lambda * keep * following;
-      returns[i] = advantages[i] + values[i];
-    }
+    const size_t i = t * N;
+    const float* following = t + 1 < T ? advantages + i + N : returns;
+    row(rewards + i, values + i, values + i + N, terminated + i, truncated + i, final_values + i,
+        following, advantages + i, returns + i, N, gamma, gamma * lambda);
   }
 }
 """
@@ -130,8 +141,8 @@ def contenders(num_steps: int, num_envs: int) -> Iterator[Contenders]:
         advantages=advantages,
         returns=returns,
     )
-    source = np.ones(BYTES_COPIED * num_steps * num_envs, np.uint8)
-    target = np.zeros_like(source)
+    source, target = (aligned((BYTES_COPIED * num_steps * num_envs,), np.uint8) for _ in range(2))
+    source[...] = 1
     calls = {
         "flare": partial(ours, num_threads=1),
         "flare_all_cores": ours,

@@ -40,10 +40,11 @@ py::array output_or_new(const std::optional<py::array>& out,
 void check_settings(float gamma, float gae_lambda, int num_threads) {
   if (!(gamma >= 0.0F && gamma <= 1.0F) || !(gae_lambda >= 0.0F && gae_lambda <= 1.0F)) {
     throw py::value_error("gamma and gae_lambda must lie in [0, 1], got " + std::to_string(gamma) +
-                     " and " + std::to_string(gae_lambda));
+                          " and " + std::to_string(gae_lambda));
   }
   if (num_threads < 0) {
-    throw py::value_error("num_threads must be 0 (choose) or more, got " + std::to_string(num_threads));
+    throw py::value_error("num_threads must be 0 (choose) or more, got " +
+                          std::to_string(num_threads));
   }
 }
 
