@@ -61,7 +61,7 @@ NavGrid::NavGrid(const House& house, const CollisionMap& collision) : bounds_(ho
   const Vec2 size = bounds_.max - bounds_.min;
   columns_ = static_cast<int>(std::lround(std::floor(size.x / kSpacing))) + 3;
   row_count_ = static_cast<int>(std::lround(std::floor(size.z / kSpacing))) + 3;
-  keep_largest_component(free_places(collision));
+  keep_largest_component(free_places(collision), house);
   rooms_.reserve(cells_.size());
   for (const Vec2 cell : cells_) rooms_.push_back(room_at(house, cell));
 }
@@ -82,11 +82,12 @@ std::vector<std::uint8_t> NavGrid::free_places(const CollisionMap& collision) co
   return is_free;
 }
 
-void NavGrid::keep_largest_component(const std::vector<std::uint8_t>& is_free) {
+void NavGrid::keep_largest_component(const std::vector<std::uint8_t>& is_free, const House& house) {
   const auto around = neighbours(columns_);
   const auto open = [&](int index) { return is_free[static_cast<std::size_t>(index)] != 0; };
   std::vector<std::uint8_t> is_seen(is_free.size(), 0);
   std::vector<std::int32_t> component;
+  std::ptrdiff_t most_inside = 0;
   for (int start = 0; start < columns_ * row_count_; ++start) {
     if (!open(start) || is_seen[static_cast<std::size_t>(start)] != 0) continue;
     component.assign(1, start);
@@ -101,7 +102,14 @@ void NavGrid::keep_largest_component(const std::vector<std::uint8_t>& is_free) {
         component.push_back(there);
       }
     }
-    if (component.size() > place_of_.size()) place_of_ = component;
+    // The ground beside an L-shaped house lies inside its bounds and may be the larger part.
+    const std::ptrdiff_t inside =
+        std::count_if(component.begin(), component.end(),
+                      [&](std::int32_t index) { return room_at(house, place(index)) >= 0; });
+    if (inside > most_inside) {
+      most_inside = inside;
+      place_of_ = component;
+    }
   }
   std::sort(place_of_.begin(), place_of_.end());
   cell_at_.assign(is_free.size(), -1);

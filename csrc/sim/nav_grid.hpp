@@ -53,7 +53,7 @@ class NavGrid {
 
  private:
   [[nodiscard]] std::vector<std::uint8_t> free_places(const CollisionMap& collision) const;
-  void keep_largest_component(const std::vector<std::uint8_t>& is_free);
+  void keep_largest_component(const std::vector<std::uint8_t>& is_free, const House& house);
   [[nodiscard]] Vec2 place(int index) const;
   [[nodiscard]] int column_near(float x) const;
   [[nodiscard]] int row_near(float z) const;

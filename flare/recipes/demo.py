@@ -59,7 +59,7 @@ class DemoConfig:
     num_threads: int = 0  # of PyTorch; 0: one per core
     num_train_houses: int = 300
     num_val_houses: int = 60
-    num_demonstrations: int = 700  # expert episodes
+    num_demonstrations: int = 2500  # expert episodes
     num_eval_episodes: int = 200
     goal_types: tuple[str, ...] = GOAL_TYPES
     max_steps: int = 100
@@ -252,9 +252,14 @@ _NUM_TRACES = 24  # evaluation episodes of which frames are kept to choose the v
 
 
 def generator_config(config: DemoConfig) -> GeneratorConfig:
-    """Small flats of two or three rooms that hold every goal type."""
+    """Small flats of two rooms, sparsely furnished, that hold every goal type."""
     return GeneratorConfig(
-        num_rooms=(2, 3), goal_types=config.goal_types, num_goal_types=len(config.goal_types)
+        num_rooms=(2, 2),
+        room_area={"LivingRoom": (10.0, 16.0), "Bedroom": (9.0, 14.0)},
+        goal_types=config.goal_types,
+        num_goal_types=len(config.goal_types),
+        furniture_density=0.4,
+        small_object_density=0.4,
     )
 
 
