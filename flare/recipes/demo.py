@@ -5,6 +5,7 @@ stage leaves its result in the run folder, so an interrupted demo goes on with `
 """
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from flare.assembly import (
     make_sampler,
     make_worlds,
 )
+from flare.atomic import write_json
 from flare.checkpoint import load_checkpoint
 from flare.config import load_config
 from flare.console import Console
@@ -127,8 +129,6 @@ class Demo:
             stage()
             if self.stop.requested:
                 return False
-        page = build_report(self.run.path)
-        self.console.message(f"report: {page}")
         return True
 
     def prepare_houses(self) -> None:
@@ -295,8 +295,16 @@ def run_demo(config: DemoConfig) -> int:
         )
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
+    begin = time.monotonic()
     with Console("flare demo") as console, StopFlag() as stop:
-        finished = Demo(config, run, console, stop).run_all()
+        demo = Demo(config, run, console, stop)
+        finished = demo.run_all()
+        # An interrupted demo took the sum of its parts.
+        manifest = run.read_manifest()
+        seconds = manifest.get("seconds", 0.0) + time.monotonic() - begin
+        write_json(run.manifest, {**manifest, "seconds": round(seconds, 1)})
+        if finished:
+            console.message(f"report: {build_report(run.path)}")
         if not finished:
             console.message(f"stopped by {stop.reason}; go on with: flare demo --resume {run.path}")
     return 0 if finished else 130

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from flare.console import Console, Stage
 from flare.errors import UserError
 from flare.metrics import EpisodeLog, MetricsLog, SuccessWindow
 from flare.policy.policy import Policy
-from flare.ppo.config import PPOConfig
+from flare.ppo.config import PRESETS, PPOConfig
 from flare.ppo.update import Anchor, make_optimizer, ppo_update
 from flare.recipes.train_state import TrainState
 from flare.rollout.collector import Collector, CollectorConfig, FinishedEpisode
@@ -53,6 +53,9 @@ class FinetuneConfig:
     task: TaskConfig = field(default_factory=TaskConfig)
     collector: CollectorConfig = field(default_factory=CollectorConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    # "flare": the original's update, rollout length, memory and limit treatment; "demo": for the
+    # small policy. Replaces the sections ppo and collector; None keeps them as given.
+    preset: Literal["flare", "demo"] | None = None
     resume: Path | None = None  # run folder to go on with; its own config counts, not this one
 
     def __post_init__(self) -> None:
@@ -62,6 +65,19 @@ class FinetuneConfig:
             raise UserError(
                 f"is {self.checkpoint_every}", key="checkpoint_every", mend="use at least 1"
             )
+
+
+def with_preset(config: FinetuneConfig) -> FinetuneConfig:
+    """The config with its preset spelled out in the sections ppo and collector."""
+    if config.preset is None:
+        return config
+    collectors = {
+        "flare": CollectorConfig(num_steps=128, memory="reset", truncation_is_terminal=True),
+        "demo": CollectorConfig(),
+    }
+    return replace(
+        config, ppo=PRESETS[config.preset](), collector=collectors[config.preset], preset=None
+    )
 
 
 class Finetuner:
@@ -265,6 +281,7 @@ def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
 
 def run_finetune(config: FinetuneConfig) -> int:
     """``flare finetune``: a new run from a checkpoint, or an old one with --resume."""
+    config = with_preset(config)
     tuner, config = _resumed_run(config.resume) if config.resume else _new_run(config)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
