@@ -74,14 +74,14 @@ def demo_preset() -> PPOConfig:
         num_minibatches=4,
         clip_coef=0.2,
         normalize_advantages=True,
-        actor_learning_rate=3e-4,
+        actor_learning_rate=5e-4,
         critic_learning_rate=1e-3,
         learning_rate_end=0.1,
-        target_kl=0.03,
+        target_kl=0.05,
         critic_warmup_steps=8_192,
-        critic_warmup_max_steps=65_536,
+        critic_warmup_max_steps=40_960,
         critic_warmup_explained_variance=0.3,
-        anchor_coef=0.1,
+        anchor_coef=0.02,
         anchor_coef_end=0.0,
     )
 

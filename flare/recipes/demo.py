@@ -61,12 +61,12 @@ class DemoConfig:
     num_threads: int = 0  # of PyTorch; 0: one per core
     num_train_houses: int = 300
     num_val_houses: int = 60
-    num_demonstrations: int = 2500  # expert episodes
+    num_demonstrations: int = 4000  # expert episodes
     num_eval_episodes: int = 200
     goal_types: tuple[str, ...] = GOAL_TYPES
     max_steps: int = 100
     num_envs: int = 64
-    finetune_steps: int = 1_200_000
+    finetune_steps: int = 600_000
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     ppo: PPOConfig = field(default_factory=demo_preset)

@@ -24,9 +24,9 @@ _SHUFFLE_DRAW = 17  # which random number of a key orders the episodes of an epo
 class ImitationConfig:
     """Imitation of demonstrations."""
 
-    num_epochs: int = 8
+    num_epochs: int = 7
     batch_size: int = 32  # episodes per gradient step
-    learning_rate: float = 1e-3  # peak; cosine to zero
+    learning_rate: float = 2e-3  # peak; cosine to zero
     max_grad_norm: float = 1.0
 
     def __post_init__(self) -> None:
