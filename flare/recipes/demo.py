@@ -65,6 +65,7 @@ class DemoConfig:
     num_eval_episodes: int = 200
     goal_types: tuple[str, ...] = GOAL_TYPES
     max_steps: int = 100
+    max_start_turn_deg: float = 60.0  # a start looks at most this far away from its goal
     num_envs: int = 64
     finetune_steps: int = 600_000
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -94,7 +95,11 @@ class DemoConfig:
         """ObjectNav with the demo's goals and step limit."""
         return TaskConfig(
             max_steps=self.max_steps,
-            sampler=SamplerConfig(target_types=self.goal_types, min_distance=1.0),
+            sampler=SamplerConfig(
+                target_types=self.goal_types,
+                min_distance=1.0,
+                max_start_turn_deg=self.max_start_turn_deg,
+            ),
         )
 
     @property

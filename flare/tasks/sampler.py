@@ -24,7 +24,7 @@ class HouseView(Protocol):
         ...
 
     def objects(self) -> Sequence[Mapping[str, Any]]:
-        """Objects in index order; of each the key "type" is read."""
+        """Objects in index order; of each the keys "type" and "center" (x, y, z) are read."""
         ...
 
     def reachable(self) -> NDArray[np.float32]:
@@ -47,6 +47,7 @@ class SamplerConfig:
     target_types: tuple[str, ...] = ()  # goal categories; empty: every type with a target
     min_distance: float = 1.0  # m to walk from the start until a target is within 2 m
     max_distance: float = 1e9  # m
+    max_start_turn_deg: float = 180.0  # start heading, at most this far from the nearest target's
     camera_noise: bool = True  # the original's tilt, field-of-view and material randomisation
 
     def __post_init__(self) -> None:
@@ -55,6 +56,12 @@ class SamplerConfig:
                 f"is {self.min_distance}",
                 key="sampler.min_distance",
                 mend="use 0 <= min_distance <= max_distance",
+            )
+        if not 0.0 <= self.max_start_turn_deg <= 180.0:
+            raise UserError(
+                f"is {self.max_start_turn_deg}",
+                key="sampler.max_start_turn_deg",
+                mend="use 0 to 180 degrees",
             )
 
 
@@ -76,6 +83,7 @@ class _Goal:
     targets: list[int]
     starts: NDArray[np.float32]  # [s, 2] x, z
     distances: NDArray[np.float32]  # [s] m
+    centers: NDArray[np.float32]  # [t, 2] x, z of the instances
 
 
 @dataclass(slots=True)
@@ -107,7 +115,8 @@ class EpisodeSampler:
 
     def _goals_of(self, house: HouseView) -> list[_Goal]:
         by_type: dict[str, list[int]] = {}
-        for index, item in enumerate(house.objects()):
+        objects = house.objects()
+        for index, item in enumerate(objects):
             if not self.config.target_types or item["type"] in self.config.target_types:
                 by_type.setdefault(item["type"], []).append(index)
         cells = house.reachable()
@@ -118,7 +127,8 @@ class EpisodeSampler:
             distance = house.geodesic(targets)
             fits = (distance >= self.config.min_distance) & (distance <= self.config.max_distance)
             if fits.any():
-                goals.append(_Goal(object_type, targets, cells[fits], distance[fits]))
+                centers = np.array([objects[t]["center"] for t in targets], np.float32)[:, [0, 2]]
+                goals.append(_Goal(object_type, targets, cells[fits], distance[fits], centers))
         return goals
 
     def sample(self, env: NDArray[np.int64], episode: NDArray[np.int64]) -> Episodes:
@@ -138,6 +148,16 @@ class EpisodeSampler:
             specs=specs, target_types=types, instructions=sentences, shortest_paths=paths
         )
 
+    def _start_yaw(self, goal: _Goal, start: NDArray[np.float32], draw: int) -> float:
+        """A multiple of 30 degrees, uniform over those that max_start_turn_deg allows."""
+        most = int(self.config.max_start_turn_deg // 30)
+        if most >= 6:
+            return 30.0 * (draw % 12)
+        offsets = goal.centers - start
+        x, z = offsets[np.argmin((offsets**2).sum(1))]
+        towards = round(float(np.rad2deg(np.arctan2(x, z))) / 30)
+        return 30.0 * ((towards + draw % (2 * most + 1) - most) % 12)
+
     def _fill(self, spec: NDArray[Any], key: tuple[int, int, int]) -> tuple[_Goal, float]:
         for step in range(_START_TRIES):
             draw = keyed_bits(*key, step=step, draw=np.arange(4)) >> np.uint64(32)
@@ -145,7 +165,7 @@ class EpisodeSampler:
             goal = self._goals[house][int(draw[1]) % len(self._goals[house])]
             start = int(draw[2]) % len(goal.starts)
             x, z = goal.starts[start]
-            yaw = 30.0 * (int(draw[3]) % 12)
+            yaw = self._start_yaw(goal, goal.starts[start], int(draw[3]))
             if not self.houses[house].blocked(float(x), float(z), yaw):
                 spec["seed"] = keyed_bits(*key, step=step, draw=9)
                 spec["house"], spec["x"], spec["z"], spec["yaw_deg"] = house, x, z, yaw

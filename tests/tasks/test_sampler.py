@@ -30,7 +30,7 @@ class LineHouse:
         self._types, self._length, self._wall = types, length, wall
 
     def objects(self):
-        return [{"type": name} for name in self._types]
+        return [{"type": name, "center": (20.0, 0.5, 0.0)} for name in self._types]
 
     def reachable(self):
         x = np.arange(self._length, dtype=np.float32)
@@ -100,3 +100,14 @@ def test_no_goal_in_any_house_is_one_clear_error():
 def test_an_impossible_distance_range_is_refused():
     with pytest.raises(UserError, match="min_distance"):
         SamplerConfig(min_distance=3.0, max_distance=2.0)
+
+
+def test_starts_look_towards_the_goal_as_far_as_wanted():
+    config = SamplerConfig(min_distance=2.0, max_start_turn_deg=60.0)
+    yaws = set(make(config).sample(*keys(200)).specs["yaw_deg"])
+    assert yaws == {30.0, 60.0, 90.0, 120.0, 150.0}  # the goals lie towards +x, at 90 degrees
+
+
+def test_an_impossible_turn_is_refused():
+    with pytest.raises(UserError, match="max_start_turn_deg"):
+        SamplerConfig(max_start_turn_deg=200.0)
