@@ -65,9 +65,10 @@ class DemoConfig:
     num_eval_episodes: int = 200
     goal_types: tuple[str, ...] = GOAL_TYPES
     max_steps: int = 100
-    max_start_turn_deg: float = 60.0  # a start looks at most this far away from its goal
+    max_distance: float = 3.0  # m to walk from the start until the goal is within 2 m
+    max_start_turn_deg: float = 30.0  # a start looks at most this far away from its goal
     num_envs: int = 64
-    finetune_steps: int = 600_000
+    finetune_steps: int = 400_000
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     ppo: PPOConfig = field(default_factory=demo_preset)
@@ -98,6 +99,7 @@ class DemoConfig:
             sampler=SamplerConfig(
                 target_types=self.goal_types,
                 min_distance=1.0,
+                max_distance=self.max_distance,
                 max_start_turn_deg=self.max_start_turn_deg,
             ),
         )
