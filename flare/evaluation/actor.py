@@ -53,7 +53,7 @@ class PolicyActor:
             tokens=self._tokens[torch.from_numpy(episode)],
             prev_action=torch.from_numpy(view.prev_action),
             time_step=torch.from_numpy(np.minimum(view.time_step, self._max_steps - 1)),
-            facts=torch.from_numpy(privileged_features(view.facts, self._max_steps)),
+            facts=torch.from_numpy(privileged_features(view.facts)),
         )
         uniforms = None
         if not self.greedy:

@@ -68,7 +68,7 @@ class DemoConfig:
     max_distance: float = 3.0  # m to walk from the start until the goal is within 2 m
     max_start_turn_deg: float = 30.0  # a start looks at most this far away from its goal
     num_envs: int = 64
-    finetune_steps: int = 400_000
+    finetune_steps: int = 300_000
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     ppo: PPOConfig = field(default_factory=demo_preset)

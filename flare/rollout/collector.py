@@ -171,7 +171,7 @@ class Collector:
         """Numbers derived from the facts of one slot."""
         a = self._arrays
         facts = a["facts"][slot, envs]
-        a["privileged"][slot, envs] = privileged_features(facts, self.task.max_steps)
+        a["privileged"][slot, envs] = privileged_features(facts)
         a["time_step"][slot, envs] = facts["step"]
 
     def _observation(self, index: int | slice) -> Observation:

@@ -5,16 +5,19 @@ from numpy.typing import NDArray
 
 from flare.tasks.task import Facts
 
-NUM_PRIVILEGED = 14
+NUM_PRIVILEGED = 11
 _LENGTH_SCALE = 5.0  # m, brings distances in houses to about one
 
 
-def privileged_features(facts: Facts, max_steps: int) -> NDArray[np.float32]:
+def privileged_features(facts: Facts) -> NDArray[np.float32]:
     """Features of the state for the critic.
+
+    No clock among them: a step limit bootstraps with the value of the last observation, so values
+    are those of an episode without a limit. A critic that knows the time is asked for V at a time
+    that no target ever reaches, trains on its own extrapolation and diverges.
 
     Args:
         facts: [...] structured rows of csrc/sim/facts.hpp.
-        max_steps: the task's limit, for the share of time that is left.
 
     Returns:
         [..., NUM_PRIVILEGED] float32, all of order one.
@@ -31,12 +34,6 @@ def privileged_features(facts: Facts, max_steps: int) -> NDArray[np.float32]:
         out[..., 4 + 2 * i] = np.cos(angle)
     out[..., 7] = facts["target_visible"]
     out[..., 8] = facts["target_in_view"]
-    share_used = facts["step"] / np.float32(max_steps)
-    out[..., 9] = share_used
-    # The value falls to nothing in the last steps; a linear critic of time needs these to bend.
-    left = np.maximum(max_steps - facts["step"], 0)
-    out[..., 10] = np.exp(-left / 10.0)
-    out[..., 11] = np.minimum(geodesic / 0.2 / np.maximum(left, 1), 2.0)
-    out[..., 12] = facts["last_action_success"]
-    out[..., 13] = facts["step"] == 0
+    out[..., 9] = facts["last_action_success"]
+    out[..., 10] = facts["step"] == 0
     return out

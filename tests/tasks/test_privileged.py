@@ -24,18 +24,27 @@ def row(**values):
 
 def test_hand_computed():
     facts = row(target_geodesic=2.5, target_distance=5.0, target_bearing_deg=90.0, step=100)
-    out = privileged_features(facts, max_steps=100)[0]
+    out = privileged_features(facts)[0]
     assert out.shape == (NUM_PRIVILEGED,)
-    np.testing.assert_allclose(out[:5], [0.5, 0.0, 1.0, 1.0, 0.0], atol=1e-6)
-    np.testing.assert_allclose(out[9:12], [1.0, 1.0, 2.0], atol=1e-6)
+    np.testing.assert_allclose(out[:7], [0.5, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0], atol=1e-6)
+    np.testing.assert_array_equal(out[7:], 0.0)
+
+
+def test_the_critic_sees_no_clock():
+    """Values exploded from 0.6 to 1800 in 400k steps when the share of time left was a feature.
+
+    The step limit bootstraps with V(last observation), which no target ever reached.
+    """
+    early, late = row(target_geodesic=2.0, step=3), row(target_geodesic=2.0, step=99)
+    np.testing.assert_array_equal(privileged_features(early), privileged_features(late))
 
 
 def test_an_unreachable_target_is_marked_and_finite():
-    out = privileged_features(row(target_geodesic=-1.0, step=3), max_steps=10)[0]
+    out = privileged_features(row(target_geodesic=-1.0, step=3))[0]
     assert out[1] == 1.0
     assert np.isfinite(out).all()
 
 
 def test_leading_axes_are_kept():
     facts = np.repeat(row(step=1), 6).reshape(2, 3)
-    assert privileged_features(facts, 10).shape == (2, 3, NUM_PRIVILEGED)
+    assert privileged_features(facts).shape == (2, 3, NUM_PRIVILEGED)
