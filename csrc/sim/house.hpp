@@ -80,7 +80,7 @@ struct Object {
   int parent = -1;  // receptacle it stands on, index into House::objects
   bool kinematic = false;
   bool pickupable = false;
-  bool on_wall = false;  // painting, mirror: never blocks the robot
+  bool on_wall = false;  // painting, mirror: blocks only where it sticks out 0.1 m or more
 };
 
 struct Bounds {

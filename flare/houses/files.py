@@ -5,11 +5,11 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from flare.atomic import atomic_write
 from flare.errors import UserError
 
 _LINE_ENDINGS = (".jsonl", ".jsonl.gz")
@@ -74,7 +74,7 @@ def write_houses(path: str | os.PathLike[str], houses: Iterable[dict[str, Any]])
     count = 0
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(file) as raw:
+        with atomic_write(file) as raw:
             zipped = file.name.endswith(".gz")
             out = gzip.GzipFile("", "wb", 6, raw, mtime=0) if zipped else raw
             for house in houses:
@@ -90,20 +90,6 @@ def write_houses(path: str | os.PathLike[str], houses: Iterable[dict[str, Any]])
             mend="make room on the disk or choose another folder",
         ) from error
     return count
-
-
-@contextmanager
-def _replacing(file: Path) -> Iterator[IO[bytes]]:
-    """Open a stream that becomes the file when the block ends well and vanishes otherwise."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _open_text(file: Path) -> IO[str]:
