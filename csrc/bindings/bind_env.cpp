@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "bindings/array_argument.hpp"
 #include "bindings/bind.hpp"
+#include "bindings/numpy_view.hpp"
 #include "env/batch_env.hpp"
 #include "sim/action.hpp"
 
@@ -25,32 +25,35 @@ using sim::WorldState;
 /// A saved state is a row of bytes to Python: tensors and files take them without knowing more.
 constexpr auto kStateBytes = static_cast<py::ssize_t>(sizeof(WorldState));
 
-env::StepOutputs outputs_of(const BatchEnv& self, py::array& frames, py::array& facts) {
+env::StepOutputs outputs_of(const BatchEnv& self, const py::array& frames, const py::array& facts) {
   const auto& c = self.config();
-  return {write_pointer<std::uint8_t>(frames, "frames",
-                                      {c.num_envs, c.num_cameras, c.height, c.width, 3}),
-          write_pointer<Facts>(facts, "facts", {c.num_envs})};
+  const auto n = static_cast<std::size_t>(c.num_envs);
+  const auto cameras = static_cast<std::size_t>(c.num_cameras);
+  const auto height = static_cast<std::size_t>(c.height);
+  const auto width = static_cast<std::size_t>(c.width);
+  return {view_of<std::uint8_t, 5>(frames, "frames", {n, cameras, height, width, 3}).data(),
+          span_of<Facts>(facts, "facts", n).data()};
 }
 
 /// The number of rows of a one-dimensional argument that decides how long its siblings must be.
-py::ssize_t rows_of(const py::array& array, const char* name) {
-  if (array.ndim() == 1) return array.shape(0);
-  throw ShapeError(std::string(name) + ": expected one dimension, got " +
-                   std::to_string(array.ndim()));
+std::size_t rows_of(const py::array& array, const char* name) {
+  return shape_of<1>(array, name)[0];
 }
 
-void reset(BatchEnv& self, const py::array& env_ids, const py::array& specs, py::array& frames,
-           py::array& facts) {
-  const py::ssize_t n = rows_of(env_ids, "env_ids");
-  const auto ids = read_vector<std::int32_t>(env_ids, "env_ids", n);
-  const auto starts = read_vector<EpisodeSpec>(specs, "specs", n);
+void reset(BatchEnv& self, const py::array& env_ids, const py::array& specs,
+           const py::array& frames, const py::array& facts) {
+  const std::size_t n = rows_of(env_ids, "env_ids");
+  const auto ids = span_of<const std::int32_t>(env_ids, "env_ids", n);
+  const auto starts = span_of<const EpisodeSpec>(specs, "specs", n);
   const auto out = outputs_of(self, frames, facts);
   const py::gil_scoped_release unlocked;
   self.reset(ids, starts, out);
 }
 
-void step(BatchEnv& self, const py::array& actions, py::array& frames, py::array& facts) {
-  const auto ids = read_vector<std::int32_t>(actions, "actions", self.config().num_envs);
+void step(BatchEnv& self, const py::array& actions, const py::array& frames,
+          const py::array& facts) {
+  const auto ids = span_of<const std::int32_t>(actions, "actions",
+                                               static_cast<std::size_t>(self.config().num_envs));
   const auto out = outputs_of(self, frames, facts);
   const py::gil_scoped_release unlocked;
   self.step(ids, out);
@@ -67,24 +70,25 @@ py::array_t<std::int32_t> expert_actions(BatchEnv& self) {
 
 py::tuple render(BatchEnv& self, const py::array& env_ids, int camera, int width, int height,
                  bool depth, bool ids) {
-  const py::ssize_t n = rows_of(env_ids, "env_ids");
-  const auto rows = read_vector<std::int32_t>(env_ids, "env_ids", n);
+  const std::size_t n = rows_of(env_ids, "env_ids");
+  const auto rows = span_of<const std::int32_t>(env_ids, "env_ids", n);
   if (width < 1 || height < 1) {
     throw ShapeError("width, height: expected positive numbers, got " + std::to_string(width) +
                      " and " + std::to_string(height));
   }
-  py::array_t<std::uint8_t> rgb({n, py::ssize_t{height}, py::ssize_t{width}, py::ssize_t{3}});
+  const auto count = static_cast<py::ssize_t>(n);
+  py::array_t<std::uint8_t> rgb({count, py::ssize_t{height}, py::ssize_t{width}, py::ssize_t{3}});
   py::object depth_out = py::none();
   py::object ids_out = py::none();
   float* depth_data = nullptr;
   std::uint16_t* ids_data = nullptr;
   if (depth) {
-    py::array_t<float> array({n, py::ssize_t{height}, py::ssize_t{width}});
+    py::array_t<float> array({count, py::ssize_t{height}, py::ssize_t{width}});
     depth_data = array.mutable_data();
     depth_out = std::move(array);
   }
   if (ids) {
-    py::array_t<std::uint16_t> array({n, py::ssize_t{height}, py::ssize_t{width}});
+    py::array_t<std::uint16_t> array({count, py::ssize_t{height}, py::ssize_t{width}});
     ids_data = array.mutable_data();
     ids_out = std::move(array);
   }
@@ -106,13 +110,13 @@ py::array_t<std::uint8_t> save_state(const BatchEnv& self) {
   return out;
 }
 
-void restore(BatchEnv& self, const py::array& env_ids, const py::array& states, py::array& frames,
-             py::array& facts) {
-  const py::ssize_t n = rows_of(env_ids, "env_ids");
-  const auto ids = read_vector<std::int32_t>(env_ids, "env_ids", n);
-  check_array(states, "states", py::dtype::of<std::uint8_t>(), {n, kStateBytes}, Access::kRead);
-  std::vector<WorldState> copies(static_cast<std::size_t>(n));  // bytes need not be aligned
-  std::memcpy(copies.data(), states.data(), copies.size() * sizeof(WorldState));
+void restore(BatchEnv& self, const py::array& env_ids, const py::array& states,
+             const py::array& frames, const py::array& facts) {
+  const std::size_t n = rows_of(env_ids, "env_ids");
+  const auto ids = span_of<const std::int32_t>(env_ids, "env_ids", n);
+  const auto rows = view_of<const std::uint8_t, 2>(states, "states", {n, sizeof(WorldState)});
+  std::vector<WorldState> copies(n);  // bytes need not be aligned
+  std::memcpy(copies.data(), rows.data(), rows.size());
   const auto out = outputs_of(self, frames, facts);
   const py::gil_scoped_release unlocked;
   self.restore(ids, copies, out);
