@@ -4,6 +4,8 @@
 
 #include <cstring>
 #include <memory>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "bindings/bind.hpp"
@@ -122,6 +124,12 @@ void restore(BatchEnv& self, const py::array& env_ids, const py::array& states,
   self.restore(ids, copies, out);
 }
 
+py::tuple tuple_of(std::span<const std::string_view> names) {
+  py::tuple out(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) out[i] = py::str(names[i].data(), names[i].size());
+  return out;
+}
+
 std::unique_ptr<BatchEnv> make_env(const std::vector<PlayableHouse>& houses, int num_envs,
                                    int num_threads, int width, int height, int num_cameras) {
   const py::gil_scoped_release unlocked;
@@ -136,17 +144,23 @@ void bind_env(py::module_& m) {
                        collided, target_visible, target_in_view, house, room, num_rooms,
                        num_targets, rooms_seen, target_distance, target_bearing_deg,
                        target_geodesic, path_bearing_deg, held_object, arm_lift, arm_extension,
-                       wrist_yaw_deg, visible, distance);
-  PYBIND11_NUMPY_DTYPE(EpisodeSpec, seed, house, x, z, yaw_deg, num_targets, camera_noise, targets);
+                       wrist_yaw_deg, visible, distance, target_rooms, rooms_reported, task, goal,
+                       robot, max_steps, rooms_left, time_left, room_distance, target_distance_3d,
+                       target_hand_distance, hand, in_target_room, sub_done_success,
+                       manip_target_visible, manip_target_in_view, target_in_reach, holds_target,
+                       picked_up, dropped, manip_visible, in_reach);
+  PYBIND11_NUMPY_DTYPE(EpisodeSpec, seed, target_rooms, house, robot, task, goal, max_steps,
+                       num_targets, camera_noise, randomise, x, z, yaw_deg, unused, targets);
   m.attr("FACTS_DTYPE") = py::dtype::of<Facts>();
   m.attr("EPISODE_DTYPE") = py::dtype::of<EpisodeSpec>();
   m.attr("WORLD_STATE_BYTES") = kStateBytes;
   m.attr("MAX_TARGETS") = sim::kMaxTargets;
-  py::tuple names(sim::kActionNames.size());
-  for (std::size_t i = 0; i < sim::kActionNames.size(); ++i) {
-    names[i] = py::str(sim::kActionNames[i].data(), sim::kActionNames[i].size());
-  }
-  m.attr("ACTION_NAMES") = names;
+  m.attr("MAX_ROOMS") = sim::kMaxRooms;
+  m.attr("RANDOM_MATERIALS") = sim::kRandomMaterials;
+  m.attr("RANDOM_LIGHTS") = sim::kRandomLights;
+  m.attr("RANDOM_TEXTURES") = sim::kRandomTextures;
+  m.attr("ACTION_NAMES") = tuple_of(sim::kActionNames);
+  m.attr("GOALS") = tuple_of(sim::kGoalNames);
 
   py::class_<BatchEnv>(m, "BatchEnv", "N embedded worlds over a pool of threads.")
       .def(py::init(&make_env), py::arg("houses"), py::kw_only(), py::arg("num_envs"),

@@ -9,6 +9,7 @@ from flare.errors import UserError
 from flare.specs import NAVIGATION_ACTIONS, CameraSpec
 from flare.worlds.embedded import (
     EPISODE_DTYPE,
+    RANDOM_MATERIALS,
     EmbeddedWorlds,
     FlareError,
     House,
@@ -38,6 +39,7 @@ def make_specs(num_envs: int = N) -> NDArray[np.void]:
     specs["num_targets"] = 1
     specs["targets"][:, 0] = 1  # the arm chair of the other room
     specs["camera_noise"] = np.arange(num_envs) % 2
+    specs["randomise"] = RANDOM_MATERIALS * (np.arange(num_envs) % 2)
     return specs
 
 
@@ -98,7 +100,7 @@ def test_embedded_worlds_keep_the_contract(play: Play) -> None:
     assert worlds.num_envs == N
     assert worlds.camera == CAMERA
     assert worlds.action_names == NAVIGATION_ACTIONS
-    assert worlds.facts_dtype.itemsize == 168
+    assert worlds.facts_dtype.itemsize == 272
     assert play.frames.any(axis=(2, 3, 4)).all(), "every camera of every env drew something"
     np.testing.assert_array_equal(play.facts["step"], 0)
     np.testing.assert_array_equal(play.facts["last_action"], -1)
