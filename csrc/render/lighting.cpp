@@ -22,7 +22,15 @@ Vec3 direction(float azimuth_deg, float elevation_deg) {
 
 float Lighting::brightness(Vec3 normal) const {
   return ambient + key_gain * std::max(0.0F, dot(normal, key)) +
-         fill_gain * std::max(0.0F, dot(normal, fill)) + sky_gain * normal.y;
+         fill_gain * std::max(0.0F, dot(normal, fill)) + sky_gain * dot(normal, up);
+}
+
+Lighting Lighting::in_frame(Vec3 axis_x, Vec3 axis_y, Vec3 axis_z) const {
+  Lighting out = *this;
+  for (Vec3* v : {&out.key, &out.fill, &out.up}) {
+    *v = {dot(axis_x, *v), dot(axis_y, *v), dot(axis_z, *v)};
+  }
+  return out;
 }
 
 std::uint32_t Lighting::shade(sim::Color color, Vec3 normal) const {

@@ -14,10 +14,13 @@ struct Lighting {
   Vec3 fill = {-0.83F, 0.34F, 0.44F};
   float ambient = 0.70F;
   float key_gain = 0.26F, fill_gain = 0.13F;
-  float sky_gain = 0.05F;  // times normal.y: floors are brighter than ceilings
+  Vec3 up = {0.0F, 1.0F, 0.0F};
+  float sky_gain = 0.05F;  // floors are brighter than ceilings
   sim::Color tint = {1.0F, 1.0F, 1.0F};
 
   [[nodiscard]] float brightness(Vec3 normal) const;
+  /// The same light seen from a frame with these unit axes.
+  [[nodiscard]] Lighting in_frame(Vec3 axis_x, Vec3 axis_y, Vec3 axis_z) const;
   /// 0x00BBGGRR of a flat surface.
   [[nodiscard]] std::uint32_t shade(sim::Color color, Vec3 normal) const;
 };

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 
+#include "render/asset_mesh.hpp"
 #include "render/camera.hpp"
 #include "sim/house.hpp"
 
@@ -14,7 +15,11 @@ namespace flare::render {
 /// after build, shared by all worlds in the house.
 class Scene {
  public:
-  static std::shared_ptr<const Scene> build(const sim::House& house);
+  /// @param pack  objects whose asset it has are drawn with that mesh, scaled to the object's box;
+  ///              the others, and all without a pack, with a proxy of their shape family
+  /// Throws HouseFormatError if an asset that is needed is damaged.
+  static std::shared_ptr<const Scene> build(const sim::House& house,
+                                            std::shared_ptr<const AssetPack> pack = nullptr);
   ~Scene();
   Scene(const Scene&) = delete;
   Scene& operator=(const Scene&) = delete;
