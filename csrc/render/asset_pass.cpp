@@ -125,7 +125,7 @@ Primitive GeometryPass::paint(const AssetLod& lod, std::span<const std::uint16_t
   const float pixels = area_on_screen();
   const AssetTexture::Level& level =
       choose_mip(texture, 0.5F * std::abs(du1 * dv2 - du2 * dv1) * texels, pixels);
-  const float brightness = 256.0F * lighting.brightness(normal_of(lod, indices));
+  const float brightness = 256.0F * finish_.gain * lighting.brightness(normal_of(lod, indices));
   const auto gain = [&](float tint) { return static_cast<std::int32_t>(brightness * tint); };
   TexturedPlane plane;
   plane.r = gain(lighting.tint.r);

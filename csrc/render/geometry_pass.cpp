@@ -64,9 +64,10 @@ void GeometryPass::begin() {
   textured_.clear();
 }
 
-void GeometryPass::look(const View& view, const Lighting& lighting) {
+void GeometryPass::look(const View& view, const Lighting& lighting, const Finish& finish) {
   view_ = view;
   lighting_ = lighting;
+  finish_ = finish;
   guard_ = 0.5F * kGuardBand / view.focal;
 }
 
@@ -176,7 +177,8 @@ void GeometryPass::draw(const Mesh& mesh, std::uint16_t object_id, const PixelRe
     const auto primitive = static_cast<std::uint32_t>(primitives_.size());
     const std::span<const FixedPoint> corners(polygon_.corners.data(), polygon_.size);
     if (canvas.fill(corners, scissor, depth_of(face, height), primitive)) {
-      const std::uint32_t color = face.surface < 0 ? lighting_.shade(face.color, face.normal) : 0U;
+      const std::uint32_t color =
+          face.surface < 0 ? lighting_.shade(finish_.apply(face.color), face.normal) : 0U;
       primitives_.push_back({color, face.surface, object_id});
     }
   }

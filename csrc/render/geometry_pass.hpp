@@ -26,8 +26,8 @@ class GeometryPass {
  public:
   void begin();
 
-  /// The camera and the light of the next meshes, in the meshes' own coordinates.
-  void look(const View& view, const Lighting& lighting);
+  /// The camera and the light of the next meshes, in the meshes' own coordinates, and their finish.
+  void look(const View& view, const Lighting& lighting, const Finish& finish = {});
 
   /// Draws the faces of a mesh that look at the camera.
   void draw(const Mesh& mesh, std::uint16_t object_id, const PixelRect& scissor, Canvas& canvas);
@@ -82,6 +82,7 @@ class GeometryPass {
 
   View view_;
   Lighting lighting_;
+  Finish finish_;
   float guard_ = 1.0F;  // |X| <= guard Z keeps within the guard band, |Y| alike
   Vertices vertices_;
   Polygon polygon_;

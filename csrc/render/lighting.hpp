@@ -8,6 +8,17 @@
 
 namespace flare::render {
 
+/// How an object's colours are shifted in an episode: lighter or darker and paler, never in hue.
+struct Finish {
+  float gain = 1.0F;
+  float grey = 0.0F;  // weight of the colour's own grey
+
+  [[nodiscard]] sim::Color apply(sim::Color color) const;
+};
+
+/// The object's own colours for seed 0; else a gain in [0.8, 1.15] and up to a quarter of grey.
+Finish draw_finish(std::uint64_t texture_seed, std::int32_t object);
+
 /// Light without shadows: the brightness of a surface depends on its normal alone.
 struct Lighting {
   Vec3 key = {0.41F, 0.78F, -0.47F};  // unit vectors to the lights

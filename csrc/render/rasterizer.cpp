@@ -98,7 +98,7 @@ struct Rasterizer::Impl {
   [[nodiscard]] PixelRect rect_of_rooms(const Scene::Impl& scene, const BoxTransform& box) const;
   void add_candidate(const ObjectScene& object, Vec3 center, Candidate candidate);
   void draw_robot(std::span<const RobotPart> parts);
-  void draw_objects(const Scene::Impl& scene);
+  void draw_objects(const Scene::Impl& scene, std::uint64_t texture_seed);
   void draw_structure(const Scene::Impl& scene);
 };
 
@@ -162,7 +162,7 @@ void Rasterizer::Impl::find_objects(const Scene::Impl& scene) {
   }
 }
 
-void Rasterizer::Impl::draw_objects(const Scene::Impl& scene) {
+void Rasterizer::Impl::draw_objects(const Scene::Impl& scene, std::uint64_t texture_seed) {
   // Front to back; the index settles equal distances, so that the order of two objects does not
   // depend on which others are drawn.
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
@@ -181,12 +181,13 @@ void Rasterizer::Impl::draw_objects(const Scene::Impl& scene) {
     range.first = static_cast<std::uint32_t>(geometry.primitives().size());
     const auto id = static_cast<std::uint16_t>(candidate.object + 1);
     const ObjectScene& object = scene.objects[index];
+    const Finish finish = draw_finish(texture_seed, candidate.object);
     if (object.asset < 0) {
-      geometry.look(seen_from, away == nullptr ? lighting : away->lighting);
+      geometry.look(seen_from, away == nullptr ? lighting : away->lighting, finish);
       geometry.draw(object.levels[candidate.level], id, rect, canvas);
     } else {
       const AssetMesh& mesh = scene.assets[static_cast<std::size_t>(object.asset)];
-      geometry.look(view, lighting);
+      geometry.look(view, lighting, finish);
       geometry.draw(mesh, per_meter(away == nullptr ? object.home : away->box, mesh.size), id, rect,
                     canvas);
     }
@@ -237,7 +238,7 @@ void Rasterizer::draw(const Scene& scene_in, const SceneVariation& variation, co
   d.candidates.clear();
   d.find_moved(scene, variation.moved);
   d.find_objects(scene);
-  d.draw_objects(scene);
+  d.draw_objects(scene, variation.texture_seed);
   d.shader.begin(scene, d.view, d.lighting, variation.material_seed, d.geometry);
   if (image.rgb != nullptr) d.shader.write_rgb(d.canvas, image.rgb);
   if (image.depth != nullptr) Shader::write_depth(d.canvas, image.depth);

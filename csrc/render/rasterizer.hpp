@@ -55,6 +55,7 @@ struct RobotPart {
 struct SceneVariation {
   std::uint64_t material_seed = 0;     // 0: the house's own; else floors and walls are recoloured
   std::uint64_t light_seed = 0;        // 0: the fixed light; else brightness, tint, directions
+  std::uint64_t texture_seed = 0;      // 0: the objects' own colours; else shifted, hues stay
   std::span<const MovedObject> moved;  // drawn there instead of at home
   std::span<const RobotPart> robot;    // in the world
 };

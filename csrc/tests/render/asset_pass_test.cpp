@@ -115,7 +115,8 @@ TEST_CASE("asset: moved and turned it looks like one that is at home there") {
 }
 
 TEST_CASE("asset: coarse levels far away, fine ones near") {
-  // The coarse level is half as wide. Its error of 2.75 cm is 0.69 px at 2 m with 100 x 100 pixels, 0.72 with 104 x 104.
+  // The coarse level is half as wide. Its error of 2.75 cm is 0.69 px at 2 m with 100 x 100 pixels,
+  // 0.72 with 104 x 104.
   PackedAsset asset = square_asset("square");
   asset.errors = {0.0275F, 0.0F};
   asset.coarse_scale = 0.5F;
