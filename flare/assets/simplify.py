@@ -18,6 +18,14 @@ _WELD = 1e-5  # of the longest side: corners nearer than this are one point
 _FIN = 0.05  # of the longest side: height of a fin on an open border
 _TRIES = 6  # of the collapse, until the number of triangles is right
 _NEAR_ENOUGH = 0.85  # of the triangles asked for
+_EXACT = 2e-3  # of the diagonal: estimates of the error above this are made exact
+
+
+class Level(NamedTuple):
+    """One level of detail."""
+
+    mesh: Mesh
+    error: float  # m: no vertex of the full mesh is farther from the level's surface than this
 
 
 class _Soup(NamedTuple):
@@ -29,7 +37,7 @@ class _Soup(NamedTuple):
     is_double: NDArray[np.bool_]  # [F] the other side exists too
 
 
-def simplify(mesh: Mesh, max_triangles: int) -> Mesh:
+def simplify(mesh: Mesh, max_triangles: int) -> Level:
     """A mesh of at most ``max_triangles`` that looks like the given one.
 
     Args:
@@ -41,10 +49,24 @@ def simplify(mesh: Mesh, max_triangles: int) -> Mesh:
     Raises: UserError if the package fast-simplification is not installed.
     """
     if mesh.num_triangles <= max_triangles:
-        return mesh
+        return Level(mesh, 0.0)
     soup = _weld(mesh)
     if len(soup.faces) == 0:
         return _largest_faces(mesh, max_triangles)
+    collapsed = _collapse_to(soup, max_triangles)
+    if collapsed is None:
+        return _largest_faces(mesh, max_triangles)
+    points, cluster = collapsed
+    kept = _surviving(soup, cluster)
+    points = _stretched(points, cluster[soup.faces[kept]].ravel(), mesh)
+    error = _deviation(soup.points, points, soup.faces, cluster, kept)
+    return Level(_assemble(mesh, soup, points, cluster, kept), error)
+
+
+def _collapse_to(
+    soup: _Soup, max_triangles: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
+    """Collapse until at most so many triangles are left, both sides counted; None if it fails."""
     fins = _fins(soup)
     best: tuple[NDArray[np.float64], NDArray[np.int64]] | None = None
     target = float(max_triangles) * len(soup.faces) / _sides(soup, np.arange(len(soup.faces)))
@@ -57,9 +79,7 @@ def simplify(mesh: Mesh, max_triangles: int) -> Mesh:
             if count >= _NEAR_ENOUGH * max_triangles:
                 break
         target *= min(2.0, max(0.3, 0.95 * max_triangles / max(1, count)))
-    if best is None:
-        return _largest_faces(mesh, max_triangles)
-    return _stretched(_assemble(mesh, soup, *best), mesh)
+    return best
 
 
 def _weld(mesh: Mesh) -> _Soup:
@@ -147,14 +167,17 @@ def _sides(soup: _Soup, faces: NDArray[np.int64]) -> int:
 
 
 def _assemble(
-    mesh: Mesh, soup: _Soup, points: NDArray[np.float64], cluster: NDArray[np.int64]
+    mesh: Mesh,
+    soup: _Soup,
+    points: NDArray[np.float64],
+    cluster: NDArray[np.int64],
+    kept: NDArray[np.int64],
 ) -> Mesh:
     """Put textures and normals back on the faces that are left.
 
     A corner is now a pair (collapsed point, chart of the texture). Its texture coordinate is that
     of the chart's vertex that was nearest to where the point came to lie.
     """
-    kept = _surviving(soup, cluster)
     chart = _charts(mesh)
     # Every corner of the mesh that went into the collapse offers its own coordinates.
     vertex, point = soup.corners.ravel(), soup.faces.ravel()
@@ -221,22 +244,18 @@ def _find_rows(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np
     return found
 
 
-def _stretched(mesh: Mesh, like: Mesh) -> Mesh:
-    """Fit the mesh into the bounding box of another: collapsing shrinks round things a little."""
-    low, high = (side.astype(np.float64) for side in mesh.bounds())
+def _stretched(
+    points: NDArray[np.float64], used: NDArray[np.int64], like: Mesh
+) -> NDArray[np.float64]:
+    """Fit points into the bounding box of a mesh: collapsing shrinks round things a little."""
+    low, high = points[used].min(axis=0), points[used].max(axis=0)
     new_low, new_high = (side.astype(np.float64) for side in like.bounds())
     extent = high - low
     scale = np.where(extent > 1e-9, (new_high - new_low) / np.maximum(extent, 1e-9), 1.0)
-    vertices = (mesh.vertices - low) * scale + new_low
-    return Mesh(
-        vertices=np.clip(vertices, new_low, new_high).astype(np.float32),
-        normals=mesh.normals,
-        uvs=mesh.uvs,
-        triangles=mesh.triangles,
-    )
+    return np.clip((points - low) * scale + new_low, new_low, new_high)
 
 
-def _largest_faces(mesh: Mesh, count: int) -> Mesh:
+def _largest_faces(mesh: Mesh, count: int) -> Level:
     """Of a mesh that cannot be collapsed (loose splinters), the triangles that cover most."""
     corners = mesh.vertices[mesh.triangles].astype(np.float64)
     areas = np.linalg.norm(
@@ -244,10 +263,103 @@ def _largest_faces(mesh: Mesh, count: int) -> Mesh:
     )
     kept = np.sort(np.argsort(-areas, kind="stable")[:count])
     used, triangles = np.unique(mesh.triangles[kept], return_inverse=True)
+    points = _stretched(mesh.vertices.astype(np.float64), used, mesh)
     few = Mesh(
-        vertices=mesh.vertices[used],
+        vertices=points[used].astype(np.float32),
         normals=mesh.normals[used],
         uvs=mesh.uvs[used],
         triangles=triangles.reshape(-1, 3).astype(np.int32),
     )
-    return _stretched(few, mesh)
+    low, high = mesh.bounds()
+    return Level(few, float(np.linalg.norm(high - low)))
+
+
+def _deviation(
+    fine: NDArray[np.float32],
+    points: NDArray[np.float64],
+    faces: NDArray[np.int64],
+    cluster: NDArray[np.int64],
+    kept: NDArray[np.int64],
+) -> float:
+    """How far the points [P, 3] of the full mesh lie from the level's surface at most, in metres.
+
+    A point is compared first with the faces round the collapsed points that it or a neighbour went
+    to, which gives an upper bound; where that is large, with all faces that could be nearer.
+    """
+    left = cluster[faces[kept]]  # [K, 3]
+    order = np.argsort(left.ravel(), kind="stable")
+    face_of = order // 3
+    count = np.bincount(left.ravel(), minlength=len(points))
+    begin = np.cumsum(count) - count
+    near = np.unique(
+        np.concatenate(
+            [np.column_stack([faces[:, i], cluster[faces[:, j]]]) for i in range(3)
+             for j in range(3)]
+        ),
+        axis=0,
+    )  # fmt: skip
+    repeat = count[near[:, 1]]
+    point = np.repeat(near[:, 0], repeat)
+    within = np.arange(len(point)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
+    face = face_of[np.repeat(begin[near[:, 1]], repeat) + within]
+    distance = np.full(len(fine), np.inf)
+    corners = points[left[face]]
+    np.minimum.at(distance, point, _to_triangles(fine[point].astype(np.float64), corners))
+    used = np.unique(faces)
+    low, high = fine[used].min(axis=0), fine[used].max(axis=0)
+    diagonal = float(np.linalg.norm(high - low))
+    unsure = used[distance[used] > _EXACT * diagonal]
+    distance[unsure] = _exactly(
+        fine[unsure].astype(np.float64), points[left], np.minimum(distance[unsure], diagonal)
+    )
+    return float(distance[used].max())
+
+
+def _exactly(
+    point: NDArray[np.float64], corners: NDArray[np.float64], at_most: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Distance [N] of points [N, 3] to the nearest of the triangles [K, 3, 3].
+
+    Only triangles whose bounding sphere comes nearer than ``at_most`` [N] are looked at.
+    """
+    middle = corners.mean(axis=1)
+    radius = np.linalg.norm(corners - middle[:, None], axis=2).max(axis=1)
+    distance = at_most.copy()
+    for chunk in np.array_split(np.arange(len(point)), 1 + len(point) * len(corners) // 2_000_000):
+        squared = (
+            (point[chunk] ** 2).sum(axis=1)[:, None]
+            + (middle**2).sum(axis=1)
+            - 2.0 * point[chunk] @ middle.T
+        )
+        to_sphere = np.sqrt(np.maximum(squared, 0.0)) - radius
+        which, face = np.nonzero(to_sphere < at_most[chunk][:, None] + 1e-6)
+        np.minimum.at(
+            distance, chunk[which], _to_triangles(point[chunk[which]], corners[face])
+        )
+    return distance
+
+
+def _dot(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+    product: NDArray[np.float64] = np.einsum("ij,ij->i", u, v)
+    return product
+
+
+def _to_triangles(
+    point: NDArray[np.float64], corners: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Distance [N] of each point [N, 3] to its triangle [N, 3, 3]."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    ab, ac, ap = b - a, c - a, point - a
+    d00, d01, d11, d20, d21 = _dot(ab, ab), _dot(ab, ac), _dot(ac, ac), _dot(ap, ab), _dot(ap, ac)
+    denominator = d00 * d11 - d01 * d01
+    safe = np.where(denominator > 1e-30, denominator, 1.0)
+    v = (d11 * d20 - d01 * d21) / safe
+    w = (d00 * d21 - d01 * d20) / safe
+    inside = (denominator > 1e-30) & (v >= 0.0) & (w >= 0.0) & (v + w <= 1.0)
+    off_plane = ap - v[:, None] * ab - w[:, None] * ac
+    best = np.where(inside, _dot(off_plane, off_plane), np.inf)
+    for start, edge in ((a, ab), (a, ac), (b, c - b)):
+        along = _dot(point - start, edge) / np.maximum(_dot(edge, edge), 1e-30)
+        gap = point - start - np.clip(along, 0.0, 1.0)[:, None] * edge
+        best = np.minimum(best, _dot(gap, gap))
+    return np.sqrt(best)

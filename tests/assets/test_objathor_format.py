@@ -261,7 +261,7 @@ def mutated(data: bytes, edits: list[tuple[int, int]], cut: int) -> bytes:
     return bytes(out[: len(out) - cut % (len(out) + 1)] if cut else out)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     encoding=st.sampled_from(ENCODINGS),
     inside=st.booleans(),
@@ -307,7 +307,7 @@ plain = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=st.sampled_from(sorted(box_document())), value=plain)
 def test_any_value_of_any_key_loads_or_gives_our_error(
     tmp_path: Path, key: str, value: Any
