@@ -80,9 +80,9 @@ def read_bounded(file: Path, limit: int = LARGEST_DOCUMENT) -> bytes:
     Raises: UserError if it is missing, unreadable, damaged or larger than ``limit`` bytes.
     """
     try:
-        opened = gzip.open(file, "rb") if file.name.endswith(".gz") else file.open("rb")
-        with opened:
-            data = opened.read(limit + 1)
+        with file.open("rb") as raw:
+            stream = gzip.GzipFile(fileobj=raw) if file.name.endswith(".gz") else raw
+            data = stream.read(limit + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error, struct.error) as error:
         raise UserError(f"is damaged: {error}", file=file, mend=_DOWNLOAD) from error
     except OSError as error:
@@ -223,8 +223,8 @@ class _Array:
         count = int(np.prod([float(n) for n in shape]))
         if count * dtype.dtype.itemsize != len(data):
             _forbid("an array whose bytes do not fill its shape")
-        order = "F" if is_fortran else "C"
-        self.values = np.frombuffer(data, dtype.dtype).reshape(shape, order=order)
+        flat = np.frombuffer(data, dtype.dtype)
+        self.values = flat.reshape(shape[::-1]).T if is_fortran else flat.reshape(shape)
 
 
 def _make_array(*_: object) -> _Array:
@@ -288,7 +288,9 @@ def _resolve(document: Any) -> Any:  # noqa: ANN401
     colliders = out.get("colliders")
     if isinstance(colliders, list):
         out["colliders"] = [
-            {key: _array_of(value) for key, value in part.items()} if isinstance(part, dict) else part
+            {name: _array_of(value) for name, value in part.items()}
+            if isinstance(part, dict)
+            else part
             for part in colliders
         ]
     return out

@@ -1,7 +1,7 @@
-"""What an asset is once it is read: a triangle mesh as arrays, its textures and what is known of it.
+"""What an asset is once it is read: a triangle mesh as arrays, its textures, what is known of it.
 
-The frame is Unity's: metres, y up, left-handed, a triangle seen from the side from which its corners
-run clockwise; the first row of a texture is v = 1.
+The frame is Unity's: metres, y up, left-handed, a triangle seen from the side from which its
+corners run clockwise; the first row of a texture is v = 1.
 """
 
 from dataclasses import dataclass, field

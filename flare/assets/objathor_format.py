@@ -112,7 +112,7 @@ def _read_mesh(document: dict[str, Any]) -> Mesh:
 
 
 def _find_textures(document: dict[str, Any], folder: Path) -> dict[str, Path]:
-    """Files of the textures that the document names; paths in it are of the machine that made it."""
+    """Files of the textures that are named, by paths of the machine that made the document."""
     found = {}
     for name in TEXTURES:
         key = f"{name}TexturePath"
@@ -205,9 +205,7 @@ def _vectors(document: dict[str, Any], key: str, axes: str) -> NDArray[np.float3
             mend=_REDO,
         ) from error
     if array.ndim != 2 or array.shape[1] != len(axes):
-        raise UserError(
-            f"has shape {array.shape}, needs [N, {len(axes)}]", key=key, mend=_REDO
-        )
+        raise UserError(f"has shape {array.shape}, needs [N, {len(axes)}]", key=key, mend=_REDO)
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if len(bad):
         raise UserError(f"is not finite ({len(bad)} such entries)", key=f"{key}[{bad[0]}]",
@@ -249,9 +247,7 @@ def _number(document: dict[str, Any], key: str, default: float, largest: float) 
     value = document.get(key, default)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or abs(value) > largest:
-        raise UserError(
-            f"is {_shown(value)}, not a number up to {largest:g}", key=key, mend=_REDO
-        )
+        raise UserError(f"is {_shown(value)}, not a number up to {largest:g}", key=key, mend=_REDO)
     return float(value)
 
 

@@ -1,13 +1,14 @@
 """The asset pack as a file: writing it, reading its table and single payloads.
 
 The layout is that of csrc/render/asset_mesh.hpp, whose reader draws from it. Beside ``x.pack`` lies
-``x.pack.json``, the table of what else is known: type, size, mass and what can be done with a thing.
+``x.pack.json``, the table of what else is known: type, size, mass, what can be done with a thing.
 """
 
 import json
 import struct
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -83,9 +84,7 @@ def write_pack(path: Path, entries: Iterable[Entry]) -> int:
         crc = zlib.crc32(names, zlib.crc32(packed))
         file.seek(0)
         file.write(
-            _HEADER.pack(
-                _MAGIC, _VERSION, len(ordered), size, names_offset, len(names), crc, 0
-            )
+            _HEADER.pack(_MAGIC, _VERSION, len(ordered), size, names_offset, len(names), crc, 0)
             + packed
         )
         file.seek(size)
@@ -136,19 +135,17 @@ class PackFile:
         Raises: UserError naming the file if it is missing, damaged or does not fit its table.
         """
         self.path = path
-        try:
-            self._file = path.open("rb")
-            self._size = path.stat().st_size
-        except OSError as error:
-            raise UserError(
-                f"cannot be read ({error.strerror})", file=path, mend="check the path"
-            ) from error
-        try:
+        with ExitStack() as opened:
+            try:
+                self._file = opened.enter_context(path.open("rb"))
+                self._size = path.stat().st_size
+            except OSError as error:
+                raise UserError(
+                    f"cannot be read ({error.strerror})", file=path, mend="check the path"
+                ) from error
             self.assets, self._crc = self._read_table()
             self.facts = self._read_facts()
-        except BaseException:
-            self._file.close()
-            raise
+            self._opened = opened.pop_all()
 
     def _read_table(self) -> tuple[dict[str, PackAsset], int]:
         head = self._file.read(_HEADER.size)
@@ -182,34 +179,33 @@ class PackFile:
                 f"is missing or damaged ({type(error).__name__})", file=file, mend=_REBUILD
             ) from error
         if not fits:
-            raise UserError(
-                f"does not belong to this {self.path.name}", file=file, mend=_REBUILD
-            )
+            raise UserError(f"does not belong to this {self.path.name}", file=file, mend=_REBUILD)
         table: dict[str, dict[str, Any]] = facts
         return table
 
     def payload(self, asset_id: str) -> Payload:
         """An asset's payload as it was converted. Raises UserError if it is damaged."""
-        asset, facts = self.assets[asset_id], self.facts[asset_id]
+        asset = self.assets[asset_id]
         self._file.seek(asset.payload_offset)
         data = self._file.read(min(asset.payload_size, self._size))
         if zlib.crc32(data) != asset.payload_crc:
             raise UserError(
                 "its data is damaged", file=self.path, key=f"asset '{asset_id}'", mend=_REBUILD
             )
+        facts = dict(self.facts[asset_id])
         return Payload(
             data=data,
             size=asset.size,
             texture_offset=asset.texture_offset,
             texture_width=asset.texture_width,
             texture_height=asset.texture_height,
-            triangles=tuple(facts["triangles"]),
-            facts={key: facts[key] for key in ("pickupable", "receptacle", "mass")},
+            triangles=tuple(facts.pop("triangles")),
+            facts={key: value for key, value in facts.items() if key not in ("type", "size")},
         )
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._opened.close()
 
     def __enter__(self) -> "PackFile":
         return self

@@ -126,16 +126,15 @@ def shown_texture(asset: Asset) -> NDArray[np.uint8]:
         columns = np.arange(albedo.shape[1]) * emission.shape[1] // albedo.shape[1]
         emission = emission[rows[:, None], columns]
     glow = np.where(emission >= _JPEG_NOISE, emission, 0).astype(np.uint16)
-    return np.minimum(albedo + glow, 255).astype(np.uint8)
+    lit: NDArray[np.uint16] = albedo + glow
+    return np.minimum(lit, 255).astype(np.uint8)
 
 
 def _welded(mesh: Mesh) -> Mesh:
     """One vertex where position, normal and texture coordinate agree; no unused ones."""
     corners = mesh.triangles.ravel()
     rows = np.concatenate([mesh.vertices, mesh.normals, mesh.uvs], axis=1)[corners]
-    _, first, index = np.unique(
-        np.round(rows, 5), axis=0, return_index=True, return_inverse=True
-    )
+    _, first, index = np.unique(np.round(rows, 5), axis=0, return_index=True, return_inverse=True)
     source = corners[first]
     return Mesh(
         vertices=mesh.vertices[source],
@@ -164,13 +163,15 @@ def _level_bytes(mesh: Mesh) -> bytes:
 def _texture_coordinates(uvs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Shifted by whole repeats towards 0, and kept in what the pack holds."""
     shifted = uvs - np.floor(uvs.mean(axis=0, dtype=np.float64)).astype(np.float32)
-    return np.clip(shifted, -_MOST_REPEATS, _MOST_REPEATS)
+    kept: NDArray[np.float32] = np.clip(shifted, -_MOST_REPEATS, _MOST_REPEATS)
+    return kept
 
 
 def _texels(image: NDArray[np.uint8]) -> bytes:
     """0x00BBGGRR, the bottom row first."""
     rgb = image[::-1].astype("<u4")
-    return (rgb[..., 0] | rgb[..., 1] << 8 | rgb[..., 2] << 16).astype("<u4").tobytes()
+    packed: NDArray[np.uint32] = rgb[..., 0] | rgb[..., 1] << 8 | rgb[..., 2] << 16
+    return packed.astype("<u4").tobytes()
 
 
 def _size_of(extent: NDArray[np.float32]) -> tuple[float, float, float]:

@@ -96,13 +96,14 @@ def _weld(mesh: Mesh) -> _Soup:
     led = np.take_along_axis(faces, order, axis=1)
     _, once = np.unique(led, axis=0, return_index=True)
     once.sort()
-    led, faces, corners = led[once], faces[once], corners[once]
-    is_forward = led[:, 1] < led[:, 2]
-    _, pair, count = np.unique(np.sort(led, axis=1), axis=0, return_inverse=True,
-                               return_counts=True)  # fmt: skip
-    is_double = count[pair.reshape(-1)] == 2
-    keep = ~is_double | is_forward
-    return _Soup(vertices[first], faces[keep], corners[keep], is_double[keep])
+    faces, corners = faces[once], corners[once]
+    # Of two that lie back to back the first stays: exporters put all back sides behind the fronts.
+    _, keep, count = np.unique(
+        np.sort(faces, axis=1), axis=0, return_index=True, return_counts=True
+    )
+    in_order = np.argsort(keep)
+    keep, is_double = keep[in_order], count[in_order] == 2
+    return _Soup(vertices[first], faces[keep], corners[keep], is_double)
 
 
 def _fins(soup: _Soup) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -129,6 +130,8 @@ def _collapse(
     points = np.concatenate([soup.points, tips])
     faces = np.concatenate([soup.faces, fin_faces]).astype(np.int32)
     share = 1.0 + len(fin_faces) / len(soup.faces)
+    if target * share >= len(faces):
+        return soup.points.astype(np.float64), np.arange(len(soup.points))
     library = _library()
     _, _, collapses = library.simplify(
         points, faces, target_count=max(4, int(target * share)), return_collapses=True
@@ -150,7 +153,8 @@ def _library() -> Any:  # noqa: ANN401
 
 def _is_proper(faces: NDArray[np.int64]) -> NDArray[np.bool_]:
     a, b, c = faces.T
-    return (a != b) & (b != c) & (c != a)
+    proper: NDArray[np.bool_] = (a != b) & (b != c) & (c != a)
+    return proper
 
 
 def _surviving(soup: _Soup, cluster: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -187,9 +191,7 @@ def _assemble(
     order = np.lexsort((vertex, distance, group[:, 1], group[:, 0]))
     keys, first = np.unique(group[order], axis=0, return_index=True)
     source = vertex[order][first]
-    wanted = np.column_stack(
-        [cluster[soup.faces[kept]].ravel(), chart[soup.corners[kept].ravel()]]
-    )
+    wanted = np.column_stack([cluster[soup.faces[kept]].ravel(), chart[soup.corners[kept].ravel()]])
     ids = _find_rows(keys, wanted)
     used, triangles = np.unique(ids, return_inverse=True)
     triangles = triangles.reshape(-1, 3)
@@ -252,7 +254,8 @@ def _stretched(
     new_low, new_high = (side.astype(np.float64) for side in like.bounds())
     extent = high - low
     scale = np.where(extent > 1e-9, (new_high - new_low) / np.maximum(extent, 1e-9), 1.0)
-    return np.clip((points - low) * scale + new_low, new_low, new_high)
+    fitted: NDArray[np.float64] = np.clip((points - low) * scale + new_low, new_low, new_high)
+    return fitted
 
 
 def _largest_faces(mesh: Mesh, count: int) -> Level:
@@ -263,7 +266,7 @@ def _largest_faces(mesh: Mesh, count: int) -> Level:
     )
     kept = np.sort(np.argsort(-areas, kind="stable")[:count])
     used, triangles = np.unique(mesh.triangles[kept], return_inverse=True)
-    points = _stretched(mesh.vertices.astype(np.float64), used, mesh)
+    points = _stretched(mesh.vertices.astype(np.float64), used.astype(np.int64), mesh)
     few = Mesh(
         vertices=points[used].astype(np.float32),
         normals=mesh.normals[used],
@@ -333,9 +336,7 @@ def _exactly(
         )
         to_sphere = np.sqrt(np.maximum(squared, 0.0)) - radius
         which, face = np.nonzero(to_sphere < at_most[chunk][:, None] + 1e-6)
-        np.minimum.at(
-            distance, chunk[which], _to_triangles(point[chunk[which]], corners[face])
-        )
+        np.minimum.at(distance, chunk[which], _to_triangles(point[chunk[which]], corners[face]))
     return distance
 
 
@@ -344,9 +345,7 @@ def _dot(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
     return product
 
 
-def _to_triangles(
-    point: NDArray[np.float64], corners: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _to_triangles(point: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance [N] of each point [N, 3] to its triangle [N, 3, 3]."""
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     ab, ac, ap = b - a, c - a, point - a

@@ -79,10 +79,7 @@ def mip_levels(texture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     levels = [texture]
     while max(levels[-1].shape[:2]) > 1:
         last = levels[-1].astype(np.uint32)
-        if last.shape[0] > 1:
-            last = last[0::2] + last[1::2]
-        else:
-            last = 2 * last
+        last = last[0::2] + last[1::2] if last.shape[0] > 1 else 2 * last
         last = last[:, 0::2] + last[:, 1::2] if last.shape[1] > 1 else 2 * last
         levels.append(((last + 2) // 4).astype(np.uint8))
     return levels

@@ -3,9 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from flare.assets.mesh import Asset
 from flare.assets.objathor_writer import write_asset
 from flare.assets.procedural import GENERATORS
+
+for _package in ("msgpack", "fast_simplification"):
+    pytest.importorskip(_package, reason="pip install 'flare-rl[assets]'")
 
 _PRIMARY = {"Mug": "CanPickup", "Chair": "Moveable", "HousePlant": "CanPickup"}
 
