@@ -145,10 +145,11 @@ void bind_library(py::module_& m) {
                              "What is known of object kinds: sizes, shapes and colours.")
       .def_static(
           "from_json",
-          [](const std::string& text) {
-            return PyAssetLibrary{sim::AssetLibrary::from_json(text)};
+          [](const std::string& text, const std::string& pack_table) {
+            return PyAssetLibrary{sim::AssetLibrary::from_json(text, pack_table)};
           },
-          py::arg("text"), "Reads the text of flare/assets/library.json.")
+          py::arg("text"), py::arg("pack_table") = "",
+          "Reads the text of flare/assets/library.json and of the table beside an asset pack.")
       .def_property_readonly(
           "types",
           [](const PyAssetLibrary& self) {
@@ -164,7 +165,7 @@ void bind_library(py::module_& m) {
             if (size == nullptr) return py::none();
             return tuple_of(*size);
           },
-          py::arg("asset_id"), "(x, y, z) in metres of a built-in asset's box, None if unknown.")
+          py::arg("asset_id"), "(x, y, z) in metres of an asset's box, None if unknown.")
       .def(
           "category",
           [](const PyAssetLibrary& self, const std::string& type) {
