@@ -76,7 +76,8 @@ class DiscreteCriticHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., d] to [...]."""
-        return (self.layers(x).softmax(-1) * self.centers).sum(-1)
+        value: Tensor = (self.layers(x).softmax(-1) * self.centers).sum(-1)
+        return value
 
 
 def make_critic_head(config: NetworkConfig) -> nn.Module:

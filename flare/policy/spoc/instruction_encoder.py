@@ -46,7 +46,9 @@ class InstructionEncoder(nn.Module):
         self._row_of: dict[bytes, int] = {}
         self._features: Tensor | None = None  # [capacity, max_tokens, dt]
         self._lengths: list[int] = []
-        self.register_load_state_dict_post_hook(lambda *_: self.forget())
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            lambda *_: self.forget()
+        )
 
     def forget(self) -> None:
         """Empty the memory: the weights, their dtype or their device have changed."""
@@ -54,7 +56,8 @@ class InstructionEncoder(nn.Module):
 
     def _apply(self, *args: Any, **kwargs: Any) -> "InstructionEncoder":  # noqa: ANN401
         self.forget()
-        return super()._apply(*args, **kwargs)
+        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return self
 
     @torch.no_grad()
     def forward(self, tokens: Tensor) -> Words:

@@ -23,7 +23,8 @@ class Adapter(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., inputs] to [..., width]."""
-        return F.relu(self.norm(self.linear(x)))
+        out: Tensor = F.relu(self.norm(self.linear(x)))
+        return out
 
 
 class CellEncoder(nn.Module):
@@ -45,7 +46,8 @@ class CellEncoder(nn.Module):
         cells = features.view(len(features), self.num_cameras, -1, self.channels)
         x = F.relu(self.mix(F.relu(self.compress(cells))))
         x = self.adapter(x) + self.camera_tokens[:, None]
-        return x.flatten(1, 2)
+        tokens: Tensor = x.flatten(1, 2)
+        return tokens
 
 
 class SpocTower(nn.Module):
@@ -96,7 +98,8 @@ class SpocTower(nn.Module):
         assert words is not None  # the policy has an instruction encoder
         x = self.fuse(obs.features, words)
         x = x + self.prev_action(obs.prev_action) + self.in_hand(obs.in_hand)
-        return x + self.time_encoding(obs.time_step).to(x.dtype)
+        out: Tensor = x + self.time_encoding(obs.time_step).to(x.dtype)
+        return out
 
     def fuse(self, features: Tensor, words: Words) -> Tensor:
         """Features [M, F] and the instructions of the same M steps to [M, d]."""

@@ -87,7 +87,8 @@ class VisionTransformer(nn.Module):
         for block in self.blocks:
             x = block(x)
         x = self.norm(x[:, -rows * columns :])
-        return x.transpose(1, 2).unflatten(-1, (rows, columns))
+        grid: Tensor = x.transpose(1, 2).unflatten(-1, (rows, columns))
+        return grid
 
     def grid_positions(self, rows: int, columns: int) -> Tensor:
         """[rows·columns, embed]: the position table at another size, bicubic."""
@@ -96,7 +97,7 @@ class VisionTransformer(nn.Module):
         if (rows, columns) == (table, table):
             return own
         scale = ((rows + _OFFSET) / table, (columns + _OFFSET) / table)
-        square = own.float().t().unflatten(1, (table, table))[None]
+        square = own.float().t().reshape(1, -1, table, table)
         # The scale itself, not the size it leads to, decides where the table is sampled.
         grid = F.interpolate(square, scale_factor=scale, mode="bicubic")
         return grid[0].flatten(1).t().to(own.dtype)
