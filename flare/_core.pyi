@@ -76,6 +76,7 @@ def compute_gae(
     gae_lambda: float,
     advantages: NDArray[np.float32] | None = None,
     returns: NDArray[np.float32] | None = None,
+    valid: NDArray[Any] | None = None,
     truncation_is_terminal: bool = False,
     num_threads: int = 0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
@@ -91,6 +92,7 @@ def compute_gae_segments(
     gae_lambda: float,
     advantages: NDArray[np.float32] | None = None,
     returns: NDArray[np.float32] | None = None,
+    valid: NDArray[Any] | None = None,
     truncation_is_terminal: bool = False,
     num_threads: int = 0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
