@@ -74,6 +74,7 @@ class Rollout:
     advantages: Tensor  # [T, N] float32
     returns: Tensor  # [T, N] float32
     episode_start: Tensor  # [T, N] bool
+    valid: Tensor  # [T, N] bool; False: the world failed in this step, which does not count
     prefix: KVPrefix | None
 
 
@@ -102,10 +103,27 @@ def rollout_specs(
         ArraySpec("reward", np.dtype(np.float32), (t, n)),
         ArraySpec("terminated", np.dtype(np.uint8), (t, n)),
         ArraySpec("truncated", np.dtype(np.uint8), (t, n)),
+        ArraySpec("valid", np.dtype(np.bool_), (t, n)),
         ArraySpec("final_value", np.dtype(np.float32), (t, n)),
         ArraySpec("advantage", np.dtype(np.float32), (t, n)),
         ArraySpec("return", np.dtype(np.float32), (t, n)),
     ]
+
+
+def _discard(judged: Judgement, faulted: NDArray[np.bool_]) -> Judgement:
+    """Where a world failed, whatever was judged, its episode is cut there.
+
+    The episode is not reported. Of its steps only the last is lost: for those before it, worlds and
+    task did their work.
+    """
+    if not faulted.any():
+        return judged
+    return Judgement(
+        reward=np.where(faulted, np.float32(0), judged.reward),
+        terminated=judged.terminated & ~faulted,
+        truncated=judged.truncated | faulted,
+        success=judged.success & ~faulted,
+    )
 
 
 class Collector:
@@ -216,7 +234,8 @@ class Collector:
                 self._tensors["value"][t] = out.value
             with timer("simulate"):
                 self.worlds.step(a["action"][t], a["frames"][t + 1], a["facts"][t + 1])
-                judged = self.task.judge(a["facts"][t + 1])
+                a["valid"][t] = ~self.worlds.faulted
+                judged = _discard(self.task.judge(a["facts"][t + 1]), self.worlds.faulted)
                 a["reward"][t], self._reward_sum = judged.reward, self._reward_sum + judged.reward
                 a["terminated"][t], a["truncated"][t] = judged.terminated, judged.truncated
                 a["tokens"][t + 1], a["prev_action"][t + 1] = a["tokens"][t], a["action"][t]
@@ -230,7 +249,8 @@ class Collector:
 
     def _end_episodes(self, t: int, judged: Judgement, timer: Timer) -> None:
         """Values of cut episodes, then the next episode in every world whose episode ended."""
-        cut = np.flatnonzero(judged.truncated)
+        valid = self._arrays["valid"][t]
+        cut = np.flatnonzero(judged.truncated & valid)
         if len(cut):
             with timer("infer"):
                 self._encode(t + 1, cut)
@@ -241,7 +261,7 @@ class Collector:
         if len(ended) == 0:
             return
         with timer("simulate"):
-            for env in ended:
+            for env in ended[valid[ended]]:
                 self.on_episode(self._record(int(env), t, judged))
             self.cache.reset(torch.from_numpy(judged.terminated | judged.truncated))
             self.episode[ended] += 1
@@ -275,6 +295,7 @@ class Collector:
                 self.config.gae_lambda,
                 advantages=a["advantage"],
                 returns=a["return"],
+                valid=a["valid"],
                 truncation_is_terminal=self.config.truncation_is_terminal,
             )
         return Rollout(
@@ -285,6 +306,7 @@ class Collector:
             advantages=tensors["advantage"],
             returns=tensors["return"],
             episode_start=tensors["time_step"][:steps] == 0,
+            valid=tensors["valid"],
             prefix=prefix,
         )
 

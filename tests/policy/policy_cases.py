@@ -60,6 +60,7 @@ class SimulatedRollout:
     advantages: Tensor
     returns: Tensor
     episode_start: Tensor
+    valid: Tensor
     prefix: KVPrefix | None
     logits: Tensor
 
@@ -101,6 +102,7 @@ def simulate_rollout(
         advantages=advantages,
         returns=values + advantages,
         episode_start=episode_start,
+        valid=torch.ones(steps, envs, dtype=torch.bool),
         prefix=prefix,
         logits=torch.stack([out.logits for out in outputs]),
     )
