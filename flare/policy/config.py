@@ -87,7 +87,8 @@ class PolicyConfig:
     # "tower": a second copy of everything behind the image encoder, as the original has;
     # "facts": an MLP on the simulator's privileged features.
     critic: Literal["tower", "facts"] = "tower"
-    num_facts: int = 0  # K: privileged features of a step; needed by critic "facts"
+    num_facts: int = 0  # K: privileged features that critic "facts" reads
+    sees_hand: bool = False  # whether the actor is told that an object is in its hand
     critic_hidden: int = 128  # of the two hidden layers of critic "facts"
 
     def __post_init__(self) -> None:
@@ -133,6 +134,7 @@ def small_preset(
     vocab_size: int,
     num_facts: int,
     critic: Literal["tower", "facts"] = "facts",
+    sees_hand: bool = False,
 ) -> PolicyConfig:
     """Return the policy that trains on two CPU cores: 0.6 M parameters with critic "facts".
 
@@ -143,6 +145,7 @@ def small_preset(
         vocab_size: word ids, padding included.
         num_facts: K, privileged features of a step.
         critic: what the value is computed from.
+        sees_hand: whether the in-hand bit is an input.
     """
     stride = max(1, camera.height // 16)
     image = ImageEncoderConfig(
@@ -159,6 +162,7 @@ def small_preset(
         vocab_size=vocab_size,
         num_facts=num_facts,
         critic=critic,
+        sees_hand=sees_hand,
     )
 
 

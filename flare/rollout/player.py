@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flare.tasks.mixture import Shaping, TaskMixture
 from flare.tasks.sampler import Episodes
 from flare.tasks.task import Task
 from flare.worlds.world import Worlds
@@ -45,13 +46,16 @@ class PlayedEpisode:
     """What happened in one episode."""
 
     episode: int  # index in the list
+    task: str
     success: bool
     end: str  # "done" or "limit"
     length: int  # actions
     reward_sum: float
     travelled: float  # m
     collisions: int
+    failed_actions: int  # as the original counts them: every pickup is one, and a wrong done
     first_seen: int | None  # step at which a target first was in the image, at any distance
+    metrics: dict[str, float]  # of its task
     trajectory: NDArray[np.float32]  # [length + 1, 3] x m, z m, yaw deg
     actions: NDArray[np.int64]  # [length] policy action ids
 
@@ -64,11 +68,13 @@ class _Recorder:
         self.actions = np.zeros((max_steps, num_envs), np.int64)
         self.reward_sum = np.zeros(num_envs, np.float64)
         self.collisions = np.zeros(num_envs, np.int64)
+        self.failed_actions = np.zeros(num_envs, np.int64)
         self.first_seen = np.full(num_envs, -1, np.int64)
 
     def begin(self, worlds: NDArray[np.int64], facts: NDArray[Any]) -> None:
         self.reward_sum[worlds] = 0.0
         self.collisions[worlds] = 0
+        self.failed_actions[worlds] = 0
         self.first_seen[worlds] = -1
         self._observe(worlds, facts)
 
@@ -82,6 +88,7 @@ class _Recorder:
         self.actions[facts["step"][worlds] - 1, worlds] = actions[worlds]
         self.reward_sum[worlds] += reward[worlds]
         self.collisions[worlds] += facts["collided"][worlds]
+        self.failed_actions[worlds] += facts["last_action_success"][worlds] == 0
         self._observe(worlds, facts)
 
     def _observe(self, worlds: NDArray[np.int64], facts: NDArray[Any]) -> None:
@@ -93,26 +100,39 @@ class _Recorder:
         seen = (rows["target_in_view"] != 0) & (self.first_seen[worlds] < 0)
         self.first_seen[worlds[seen]] = step[seen]
 
-    def finish(self, world: int, episode: int, fact: Any, success: bool, end: str) -> PlayedEpisode:  # noqa: ANN401 (a structured row)
+    def finish(
+        self,
+        world: int,
+        episode: int,
+        fact: Any,  # noqa: ANN401 (a structured row)
+        task: Task,
+        action_names: tuple[str, ...],
+        success: bool,
+        end: str,
+    ) -> PlayedEpisode:
         length = int(fact["step"])
         first_seen = int(self.first_seen[world])
+        actions = self.actions[:length, world].copy()
         return PlayedEpisode(
             episode=episode,
+            task=task.name,
             success=success,
             end=end,
             length=length,
             reward_sum=float(self.reward_sum[world]),
             travelled=float(fact["travelled"]),
             collisions=int(self.collisions[world]),
+            failed_actions=int(self.failed_actions[world]),
             first_seen=first_seen if first_seen >= 0 else None,
+            metrics=task.metrics(fact, tuple(action_names[action] for action in actions)),
             trajectory=self.poses[: length + 1, world].copy(),
-            actions=self.actions[:length, world].copy(),
+            actions=actions,
         )
 
 
 def play_episodes(
     worlds: Worlds,
-    task: Task,
+    mixture: TaskMixture,
     episodes: Episodes,
     actor: Actor,
     *,
@@ -125,7 +145,7 @@ def play_episodes(
 
     Args:
         worlds: N worlds over the houses that the specs index.
-        task: judges each step.
+        mixture: the tasks of the episodes; judges each step.
         episodes: what to play.
         actor: chooses the actions.
         num_actions: the policy's action count; also the id of "no action yet".
@@ -140,7 +160,8 @@ def play_episodes(
     done_id = worlds.action_names.index("done")
     frames = np.zeros((n, *worlds.camera.frame_shape), np.uint8)
     facts = np.zeros(n, worlds.facts_dtype)
-    recorder = _Recorder(n, task.max_steps)
+    recorder = _Recorder(n, mixture.max_steps)
+    shaping = Shaping(mixture, n)
     episode = np.full(n, -1, np.int64)
     prev_action = np.full(n, num_actions, np.int64)
     played: list[PlayedEpisode] = []
@@ -157,6 +178,7 @@ def play_episodes(
         episode[take] = chosen
         prev_action[take] = num_actions
         worlds.reset(take.astype(np.int32), episodes.specs[chosen], frames, facts)
+        shaping.begin(take, facts)
         recorder.begin(take, facts)
         actor.begin(take, chosen)
 
@@ -172,15 +194,17 @@ def play_episodes(
             on_step(view, actions)
         worlds.step(actions, frames, facts)
         active = np.flatnonzero(episode >= 0)
-        judged = task.judge(facts)
-        recorder.step(active, actions, facts, judged.reward)
+        judged = mixture.judge(facts)
+        recorder.step(active, actions, facts, judged.reward + shaping.reward(facts))
         prev_action[active] = actions[active]
         ended = active[(judged.terminated | judged.truncated)[active]]
         for world in ended:
             end = "done" if judged.terminated[world] else "limit"
             record = recorder.finish(
-                int(world), int(episode[world]), facts[world], bool(judged.success[world]), end
-            )
+                int(world), int(episode[world]), facts[world],
+                mixture.task_of(int(facts["task"][world])), worlds.action_names,
+                bool(judged.success[world]), end,
+            )  # fmt: skip
             played.append(record)
             if on_episode is not None:
                 on_episode(record)
