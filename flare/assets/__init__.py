@@ -11,6 +11,6 @@ def library_json() -> str:
 
 
 @cache
-def object_types() -> tuple[str, ...]:
-    """Every object type of the asset library, in its order (by name)."""
-    return tuple(str(kind["type"]) for kind in json.loads(library_json())["categories"])
+def object_types() -> frozenset[str]:
+    """Every object type of the asset library."""
+    return frozenset(str(kind["type"]) for kind in json.loads(library_json())["categories"])

@@ -152,7 +152,8 @@ def collect_demonstrations(
 
     played = play_episodes(
         worlds, sampler.mixture, episodes, ExpertActor(worlds),
-        num_actions=len(worlds.action_names), on_step=writer.on_step, on_episode=finish, should_stop=should_stop,
+        num_actions=len(worlds.action_names), on_step=writer.on_step, on_episode=finish,
+        should_stop=should_stop,
     )  # fmt: skip
     if len(failures) == len(played):
         raise UserError(

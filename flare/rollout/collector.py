@@ -20,7 +20,6 @@ from flare.tasks.episode_sensors import EpisodeSensors
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.mixture import Shaping
 from flare.tasks.privileged import NUM_PRIVILEGED, privileged_features
-from flare.tasks.room_sets import count_rooms
 from flare.tasks.sampler import EpisodeSampler
 from flare.tasks.task import Judgement
 from flare.timing import Timer
@@ -299,7 +298,7 @@ class Collector:
             reward_sum=float(self._reward_sum[env]),
             shortest_path=float(self._shortest[env]),
             travelled=float(fact["travelled"]),
-            rooms_visited=int(count_rooms(fact["rooms_seen"])),
+            rooms_visited=int(fact["rooms_seen"]).bit_count(),
         )
 
     def _finish(self, prefix: KVPrefix | None, timer: Timer) -> Rollout:

@@ -51,7 +51,7 @@ class HoldTask(Task):
         self, house: HouseView, goal: Goal, nearest: float, farthest: float
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """Places from which a place where the arm reaches a target can be walked to."""
-        walk = house.geodesic_to_reach(list(goal.targets))
+        walk = house.geodesic(list(goal.targets), "hold")
         return (walk >= nearest) & (walk <= farthest), walk
 
     def distance(self, facts: Facts) -> NDArray[np.float64]:
@@ -79,5 +79,3 @@ class HoldTask(Task):
             "holds_target": int(fact["holds_target"]),
             "holds_anything": int(fact["held_object"] >= 0),
         }
-
-

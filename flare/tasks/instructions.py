@@ -12,7 +12,8 @@ PAD, UNKNOWN = 0, 1
 GO_TO_VERBS = ("go to", "locate", "find", "search for", "navigate to")
 PICK_UP_VERBS = ("pick up", "take", "grab", "grasp", "clutch", "hold")
 
-_SPOKEN_CONSONANT = ("uni", "eu", "one", "once", "use", "util", "ufo")  # a unicycle, a utensil
+# Vowels that sound like consonants, as in "a unicycle" and "a utensil".
+_SPOKEN_CONSONANT = ("uni", "eu", "one", "once", "use", "uten", "util", "ufo")
 _SILENT_H = ("hour", "heir", "honest")
 
 

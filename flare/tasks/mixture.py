@@ -92,9 +92,7 @@ class TaskMixture:
             judged = task.judge(facts[rows])
             reward[rows], success[rows] = judged.reward, judged.success
             terminated[rows], truncated[rows] = judged.terminated, judged.truncated
-        return Judgement(
-            reward=reward, terminated=terminated, truncated=truncated, success=success
-        )
+        return Judgement(reward=reward, terminated=terminated, truncated=truncated, success=success)
 
     def rows(self, facts: Facts) -> Iterator[tuple[Task, NDArray[np.int64]]]:
         """Each task that occurs with its rows of ``facts`` [N]; together all rows.

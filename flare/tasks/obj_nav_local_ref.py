@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flare.assets import object_types
 from flare.tasks.instructions import with_article, words_of_type
 from flare.tasks.object_nav import ObjectNav
-from flare.tasks.scene import MAX_TARGETS, Goal, Scene, SceneObject, floor_gap, indices
+from flare.tasks.scene import MAX_TARGETS, Goal, Scene, SceneObject, floor_gaps, indices
 
 _NEAR = 1.0  # m between the boxes seen from above, in one room
 _NEIGHBOURS = 4  # kinds of neighbour of an instance that are spoken of, nearest first
@@ -24,8 +27,9 @@ class ObjNavLocalRef(ObjectNav):
     def goals(self, scene: Scene, types: tuple[str, ...]) -> list[Goal]:
         """References that single out some instances of a type from others, or name the only one."""
         goals: list[Goal] = []
+        gaps = floor_gaps(scene.objects)
         for items in scene.by_type(types).values():
-            goals.extend(_near(items, _neighbours(items, scene)))
+            goals.extend(_near(items, [_neighbours(item, scene, gaps) for item in items]))
             goals.extend(_on(items, scene))
         return goals
 
@@ -35,29 +39,21 @@ class ObjNavLocalRef(ObjectNav):
         return ("near on and", *ObjectNav.vocabulary(self, types), *landmarks)
 
 
-def _neighbours(items: list[SceneObject], scene: Scene) -> list[dict[str, float]]:
-    """Of each instance: the known types near it and how near, nearest first."""
-    found = []
-    for item in items:
-        gaps: dict[str, float] = {}
-        for other in scene.objects:
-            if other.room != item.room or other.type == item.type:
-                continue
-            gap = floor_gap(item, other)
-            if gap <= _NEAR and gap < gaps.get(other.type, _NEAR + 1.0):
-                gaps[other.type] = gap
-        known = [name for name in gaps if name in object_types()]
-        found.append({name: gaps[name] for name in sorted(known, key=lambda n: (gaps[n], n))})
-    return found
+def _neighbours(item: SceneObject, scene: Scene, gaps: NDArray[np.float64]) -> list[str]:
+    """The known types near an object, nearest first."""
+    nearest: dict[str, float] = {}
+    for i in np.flatnonzero(gaps[item.index] <= _NEAR):
+        other = scene.objects[i]
+        if other.room != item.room or other.type == item.type or other.type not in object_types():
+            continue
+        gap = float(gaps[item.index, i])
+        nearest[other.type] = min(gap, nearest.get(other.type, gap))
+    return sorted(nearest, key=lambda name: (nearest[name], name))
 
 
-def _near(items: list[SceneObject], neighbours: list[dict[str, float]]) -> Iterator[Goal]:
+def _near(items: list[SceneObject], neighbours: list[list[str]]) -> Iterator[Goal]:
     pairs = sorted(
-        {
-            tuple(sorted(pair))
-            for near in neighbours
-            for pair in combinations(list(near)[:_NEIGHBOURS], 2)
-        }
+        {tuple(sorted(pair)) for near in neighbours for pair in combinations(near[:_NEIGHBOURS], 2)}
     )
     noun = with_article(words_of_type(items[0].type))
     for a, b in pairs:
@@ -69,7 +65,7 @@ def _near(items: list[SceneObject], neighbours: list[dict[str, float]]) -> Itera
 def _on(items: list[SceneObject], scene: Scene) -> Iterator[Goal]:
     parents = {item.index: scene.objects[item.parent].type for item in items if item.parent >= 0}
     noun = with_article(words_of_type(items[0].type))
-    for below in sorted(set(parents.values()) & set(object_types())):
+    for below in sorted(object_types().intersection(parents.values())):
         answers = [item for item in items if parents.get(item.index) == below]
         yield from _goal(items, answers, f"{noun} on {with_article(words_of_type(below))}", "on")
 

@@ -23,7 +23,7 @@ class PickUp(HoldTask):
         self, house: HouseView, goal: Goal, nearest: float, farthest: float
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """Places that see a target within 2 m, whatever the walk, if the arm can get at one."""
-        walk = house.geodesic_to_reach(list(goal.targets))
+        walk = house.geodesic(list(goal.targets), "hold")
         return (house.geodesic(list(goal.targets)) == 0) & (walk >= 0), walk
 
     def sentence(self, goal: Goal, draw: int) -> str:

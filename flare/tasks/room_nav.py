@@ -39,7 +39,7 @@ class RoomNav(Task):
         self, house: HouseView, goal: Goal, nearest: float, farthest: float
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """Places in other rooms from which there is a way."""
-        walk = house.geodesic_to_rooms(list(goal.rooms))
+        walk = house.geodesic(list(goal.rooms), "enter_room")
         elsewhere = ~np.isin(house.reachable_rooms(), goal.rooms)
         return elsewhere & (walk >= nearest) & (walk <= farthest), walk
 

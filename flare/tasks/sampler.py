@@ -23,7 +23,7 @@ _TRIES = 1000  # houses and starts drawn for one episode before giving up
 _MOST_TRIED_GOALS = 64  # of one house and draw; a house without any usable one is drawn anew
 # What the numbers of a key decide.
 _HOUSE, _START, _YAW, _VERB, _SEED, _TASK, _GOAL = 0, 1, 2, 3, 4, 5, 16
-_CACHED_HOUSES, _CACHED_TABLES = 1024, 2048
+_CACHED_HOUSES, _CACHED_TABLES = 256, 2048
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

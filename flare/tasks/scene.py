@@ -37,16 +37,12 @@ class HouseView(Protocol):
         """[M] index of the room of each place, -1 in none."""
         ...
 
-    def geodesic(self, targets: list[int]) -> NDArray[np.float32]:
-        """[M] m to walk from each place until a target is within 2 m; -1 where there is no way."""
-        ...
+    def geodesic(self, ids: list[int], goal: str = "see") -> NDArray[np.float32]:
+        """[M] m to walk from each place; -1 where there is no way.
 
-    def geodesic_to_reach(self, targets: list[int]) -> NDArray[np.float32]:
-        """[M] m to walk until the arm can take a target; -1 where there is no way."""
-        ...
-
-    def geodesic_to_rooms(self, rooms: list[int]) -> NDArray[np.float32]:
-        """[M] m to walk into one of the rooms; -1 where there is no way."""
+        Until a target is within 2 m ("see") or in the arm's reach ("hold"), or into one of the
+        rooms ("enter_room"); ids are objects, or rooms for the last.
+        """
         ...
 
     def blocked(self, x: float, z: float, yaw_deg: float) -> bool:
@@ -127,17 +123,22 @@ def distance(a: SceneObject, b: SceneObject) -> float:
     return float(np.linalg.norm(np.subtract(a.center, b.center)))
 
 
-def floor_gap(a: SceneObject, b: SceneObject) -> float:
-    """Metres between the boxes seen from above, each taken as its bounding rectangle."""
-    apart = np.abs(np.subtract(a.center, b.center))[[0, 2]]
-    return float(np.hypot(*np.maximum(apart - _half(a) - _half(b), 0.0)))
+def floor_gaps(objects: Sequence[SceneObject]) -> NDArray[np.float64]:
+    """Metres between each two boxes seen from above, each taken as its bounding rectangle; [K, K].
 
-
-def _half(item: SceneObject) -> NDArray[np.float64]:
-    """Half extents along x and z of the rectangle round the turned box, [2] m."""
-    turn = np.deg2rad(item.yaw_deg)
-    c, s = abs(np.cos(turn)), abs(np.sin(turn))
-    return np.array([[c, s], [s, c]]) @ (item.size[0] / 2, item.size[2] / 2)
+    Zero where they overlap, and of each with itself.
+    """
+    if not objects:
+        return np.zeros((0, 0))
+    centers = np.array([item.center for item in objects])[:, [0, 2]]
+    sides = np.array([item.size for item in objects])[:, [0, 2]]
+    turns = np.deg2rad([item.yaw_deg for item in objects])
+    c, s = np.abs(np.cos(turns))[:, None], np.abs(np.sin(turns))[:, None]
+    half = (c * sides + s * sides[:, ::-1]) / 2  # of the rectangle round the turned box
+    apart = np.abs(centers[:, None] - centers) - half[:, None] - half
+    gaps: NDArray[np.float64] = np.hypot(*np.moveaxis(np.maximum(apart, 0.0), -1, 0))
+    np.fill_diagonal(gaps, 0.0)
+    return gaps
 
 
 def indices(items: Sequence[SceneObject]) -> tuple[int, ...]:
