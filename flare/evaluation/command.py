@@ -9,6 +9,7 @@ from flare.console import Console
 from flare.errors import UserError
 from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
 from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
+from flare.evaluation.summary import Summary
 from flare.run_folder import RunFolder
 from flare.tasks.mixture import TaskMixture
 from flare.tasks.task import TRAINING_STEPS
@@ -60,12 +61,20 @@ def run_evaluate(config: EvaluateConfig) -> int:
                 house_facts=[(house.source, house.num_rooms) for house in houses],
                 on_episode=lambda _: stage.update(advance=1),
             )  # fmt: skip
-        success = write_evaluation(run, config.name, result, agent.action_names)["success"]
-        console.message(
-            f"{run.evaluation(config.name)}: success {success['rate']:.1%} "
-            f"[{success['low']:.1%}, {success['high']:.1%}] of {success['n']} episodes"
-        )
+        summary = write_evaluation(run, config.name, result, agent.action_names)
+        console.message(f"{run.evaluation(config.name)}: {_success(summary)}")
+        if len(summary["by_task"]) > 1:
+            for group in summary["by_task"]:
+                console.message(f"  {group['key']}: {_success(group)}")
     return 0
+
+
+def _success(summary: Summary) -> str:
+    success = summary["success"]
+    return (
+        f"success {success['rate']:.1%} [{success['low']:.1%}, {success['high']:.1%}] "
+        f"of {success['n']} episodes"
+    )
 
 
 def _episodes(
