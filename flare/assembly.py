@@ -55,15 +55,13 @@ class WorldConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskConfig:
-    """Tasks and episodes."""
+    """Tasks and episodes; the step limits by default are the original's."""
 
     names: tuple[str, ...] = ("ObjectNav",)  # tasks, drawn equally often
     mixture: dict[str, float] = field(default_factory=dict)  # in place of names: task to weight
-    # Steps after which an episode is truncated, in every task; 0: the original's 500 in training,
-    # and in evaluation 600, for RoomVisit 1000.
-    max_steps: int = 0
-    reward: RewardConfig = field(default_factory=RewardConfig)
-    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    max_steps: int = 0  # of every task; 0: 500 in training, then 600, for RoomVisit 1000
+    reward: RewardConfig = field(default_factory=RewardConfig)  # what a step pays
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)  # which episodes are drawn
 
     def __post_init__(self) -> None:
         for name in self.names:

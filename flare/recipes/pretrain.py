@@ -57,6 +57,7 @@ def make_agent(
         num_facts=NUM_PRIVILEGED,
         critic=critic,
         sees_hand=mixture.uses_arm,
+        num_places=vocabulary.max_words if mixture.word_order_matters else 0,
     )
     return AgentConfig(
         network=network,

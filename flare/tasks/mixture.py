@@ -59,6 +59,11 @@ class TaskMixture:
         """Whether a task needs the hand, and with it the manipulation camera."""
         return "pickup" in self.actions
 
+    @property
+    def word_order_matters(self) -> bool:
+        """Whether a bag of words is not enough to tell two goals apart."""
+        return any(task.word_order_matters for task in self.tasks)
+
     def vocabulary(self, types: tuple[str, ...]) -> Vocabulary:
         """Words of every sentence of these tasks about these object types; empty: all types."""
         texts = (text for task in self.tasks for text in task.vocabulary(types))

@@ -23,6 +23,7 @@ class ObjNavLocalRef(ObjectNav):
 
     name: ClassVar[str] = "ObjNavLocalRef"
     max_words: ClassVar[int] = 16
+    word_order_matters: ClassVar[bool] = True
 
     def goals(self, scene: Scene, types: tuple[str, ...]) -> list[Goal]:
         """References that single out some instances of a type from others, or name the only one."""

@@ -23,6 +23,7 @@ class ObjNavRelAttribute(ObjectNav):
 
     name: ClassVar[str] = "ObjNavRelAttribute"
     max_words: ClassVar[int] = 16
+    word_order_matters: ClassVar[bool] = True
 
     def goals(self, scene: Scene, types: tuple[str, ...]) -> list[Goal]:
         """Every clear winner among two or more of a type in a room."""

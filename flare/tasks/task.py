@@ -44,6 +44,7 @@ class Task(ABC):
     actions: ClassVar[tuple[str, ...]] = NAVIGATION_ACTIONS  # what a policy needs for it
     evaluation_steps: ClassVar[int] = EVALUATION_STEPS
     max_words: ClassVar[int] = 8  # of its longest sentence, at least
+    word_order_matters: ClassVar[bool] = False  # two sentences of the same words mean two goals
     looks_matter: ClassVar[bool] = False  # the sentence names colours: they must stay as they are
     start_turn_deg: ClassVar[float] = 180.0  # a start looks at most this far away from the goal
 
