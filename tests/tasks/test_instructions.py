@@ -2,7 +2,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flare.tasks.instructions import (
@@ -60,6 +60,7 @@ def test_sentences_follow_the_originals_templates(name):
     assert TASKS[name]().sentence(goal, 1) == sentence
 
 
+@settings(deadline=None)
 @given(st.sampled_from(TASK_NAMES), st.integers(0, 2**32))
 def test_any_draw_gives_a_sentence_with_verbs_of_the_pools(name, draw):
     sentence = TASKS[name]().sentence(Goal("Bed", "a bed"), draw)
@@ -84,6 +85,7 @@ def test_encoding_pads_right_and_marks_unknown_words():
     assert ids[1].tolist()[:3] == [ids[0, 0], ids[0, 1], UNKNOWN]
 
 
+@settings(deadline=None)
 @given(st.permutations(["Bed", "Sofa", "AlarmClock", "HousePlant"]))
 def test_the_vocabulary_does_not_depend_on_the_order_of_types(types):
     mixture = TaskMixture.of(TASKS["ObjectNav"]())

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flare.errors import UserError
@@ -29,6 +29,7 @@ def any_rows(seed, tasks):
     return facts
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.sampled_from(TASK_NAMES), min_size=1, max_size=12))
 def test_a_mixture_is_each_task_on_its_rows(seed, tasks):
     limits = {name: 4 + i for i, name in enumerate(TASK_NAMES)}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flare.errors import UserError
@@ -74,6 +74,7 @@ def test_constants_are_those_of_the_simulator():
     assert {task.goal_kind for task in TASKS.values()} == set(GOAL_KINDS)
 
 
+@settings(deadline=None)
 @given(env=st.integers(0, 1000), episode=st.integers(0, 10**6), seed=st.integers(0, 2**32))
 def test_an_episode_is_a_function_of_its_key(env, episode, seed):
     tasks = ("ObjectNav", "RoomNav", "Fetch")
