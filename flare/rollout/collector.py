@@ -247,6 +247,7 @@ class Collector:
             with timer("simulate"):
                 self.worlds.step(a["action"][t], a["frames"][t + 1], a["facts"][t + 1])
                 faulted, facts = self.worlds.faulted, a["facts"][t + 1]
+                facts[faulted] = a["facts"][t][faulted]  # what a failed world wrote is no fact
                 a["valid"][t] = ~faulted
                 judged = _discard(self.mixture.judge(facts), faulted)
                 shaped = np.where(faulted, np.float32(0), self.shaping.reward(facts))
