@@ -96,14 +96,27 @@ void Canvas::fill_spans(const PixelRect& box, const InverseDepth& plane, std::ui
     float* const depth_row = depth_.data() + row(y);
     std::uint32_t* const primitive_row = primitive_.data() + row(y);
     const F32x8 base = splat(depth.c + depth.b * (static_cast<float>(y) + 0.5F));
-    for (int x = x0 & ~(kLanes - 1); x < x1; x += kLanes) {
-      const I32x8 column = kLaneIndex + x;
-      const F32x8 z = min(max(base + depth.a * (to_float(column) + 0.5F), low), high);
+    const auto block = [&](int x, F32x8 centre, auto covers) {
+      const F32x8 z = min(max(base + depth.a * centre, low), high);
       const auto old = load<F32x8>(depth_row + x);
-      const I32x8 hit = (z > old) & (column >= x0) & (column < x1);
+      const I32x8 hit = covers(z > old);
       store(depth_row + x, hit ? z : old);
       store(primitive_row + x, hit ? id : load<I32x8>(primitive_row + x));
+    };
+    int x = x0 & ~(kLanes - 1);
+    F32x8 centre = to_float(kLaneIndex + x) + 0.5F;  // stays exact when eight are added
+    const auto partial = [&] {
+      const I32x8 column = kLaneIndex + x;
+      block(x, centre, [&](I32x8 hit) { return hit & (column >= x0) & (column < x1); });
+      x += kLanes;
+      centre = centre + static_cast<float>(kLanes);
+    };
+    if (x < x0 && x < x1) partial();
+    for (; x + kLanes <= x1; x += kLanes) {
+      block(x, centre, [](I32x8 hit) { return hit; });
+      centre = centre + static_cast<float>(kLanes);
     }
+    if (x < x1) partial();
   }
 }
 
