@@ -17,11 +17,11 @@ from flare.rng import keyed_uniform
 from flare.rollout.buffers import ArraySpec, RolloutBuffer
 from flare.rollout.gae import compute_gae
 from flare.tasks.episode_sensors import EpisodeSensors
-from flare.tasks.instructions import Vocabulary
 from flare.tasks.mixture import Shaping
 from flare.tasks.privileged import NUM_PRIVILEGED, privileged_features
 from flare.tasks.sampler import EpisodeSampler
 from flare.tasks.task import Judgement
+from flare.tasks.tokenizer import Tokenizer
 from flare.timing import Timer
 from flare.worlds.world import Worlds
 
@@ -144,7 +144,7 @@ class Collector:
         worlds: Worlds,
         sampler: EpisodeSampler,
         policy: Policy,
-        vocabulary: Vocabulary,
+        vocabulary: Tokenizer,
         config: CollectorConfig,
         on_episode: Callable[[FinishedEpisode], None],
         device: torch.device | None = None,
