@@ -39,7 +39,7 @@ class EvaluateConfig:
 
 def run_evaluate(config: EvaluateConfig) -> int:
     """``flare eval``."""
-    agent, policy, _ = load_agent(config.checkpoint, which=config.which)
+    agent, policy, checkpoint = load_agent(config.checkpoint, which=config.which)
     world = replace(config.world, camera=agent.camera, action_names=agent.action_names)
     sampler = replace(config.task.sampler, camera_noise=False, randomise=())
     # Trained with the original's limit means evaluated with the original's, which are longer.
@@ -56,7 +56,8 @@ def run_evaluate(config: EvaluateConfig) -> int:
         total = len(frozen.expert_lengths)
         with console.stage("evaluate", total=total, unit="episodes") as stage:
             result = evaluate_policy(
-                policy, make_worlds(houses, world), mixture, frozen, agent.vocabulary(),
+                policy, make_worlds(houses, world), mixture, frozen,
+                agent.vocabulary(checkpoint.processors),
                 stage=config.name, split="val", seed=config.seed, greedy=config.greedy,
                 house_facts=[(house.source, house.num_rooms) for house in houses],
                 on_episode=lambda _: stage.update(advance=1),
