@@ -9,6 +9,7 @@ them.
 
 import hashlib
 import io
+import math
 import pickle
 import shutil
 from collections.abc import Mapping
@@ -193,7 +194,7 @@ def _write_files(folder: Path, checkpoint: Checkpoint, run: Path) -> None:
         "flare_version": __version__,
         "stage": checkpoint.stage,
         "step": checkpoint.step,
-        "metrics": checkpoint.metrics,
+        "metrics": {name: _json_number(v) for name, v in checkpoint.metrics.items()},
         "sha256": {name: hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()},
         "policy": checkpoint.policy,
         "recipe": checkpoint.recipe,
@@ -220,6 +221,11 @@ def _card(checkpoint: Checkpoint, weights: Mapping[str, Tensor], run: Path) -> s
         " recipe's · `trainer.pt` optimizer, counters and random state.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _json_number(value: object) -> object:
+    """NaN (a rate before the first episode has ended) as null, as in the metrics' log."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _number(value: object) -> str:
