@@ -56,12 +56,13 @@ Expert::Expert(const LoadedHouse& house, const GeodesicField& field, WorldState&
       field_(field),
       state_(state),
       pixels_(pixels),
-      pose_{state.position, state.yaw_deg} {}
+      around_{house, state.things},
+      pose_(state.pose) {}
 
 Action Expert::next() {
   if (const auto visible = nearest_visible()) return finish(*visible);
   if (state_.plan.size > 0) return static_cast<Action>(state_.plan.actions[0]);
-  const int cell = house_.grid.nearest_cell(disc_centre(pose_));
+  const int cell = house_.grid.nearest_cell(disc_centre(house_.robot.body, pose_));
   const float distance = cell < 0 ? -1.0F : field_.distance[static_cast<std::size_t>(cell)];
   if (distance < 0.0F) return Action::kDone;  // no way from here: nothing better to show
   const bool is_impatient = state_.stalled > kPatience;
@@ -100,9 +101,7 @@ std::optional<int> Expert::nearest_visible() const {
   return best;
 }
 
-bool Expert::is_free(Action action) const {
-  return moved(house_.collision, pose_, action).has_value();
-}
+bool Expert::is_free(Action action) const { return moved(around_, pose_, action).has_value(); }
 
 /// The turn that brings an error below the tolerance, coarse before fine; empty if it is already
 /// below or the body has no room to turn that way. Never the turn that undoes the last action: the
@@ -150,7 +149,7 @@ Vec2 Expert::waypoint(const GeodesicField& field, Vec2 disc, int cell) const {
     for (int i = 0; i < kLookAhead && field.distance[static_cast<std::size_t>(at)] > 0.0F; ++i) {
       at = field.next[static_cast<std::size_t>(at)];
       const Vec2 place = house_.grid.cells()[static_cast<std::size_t>(at)];
-      if (house_.collision.sweep_blocked(disc, place, kBodyRadius + margin)) break;
+      if (house_.collision.sweep_blocked(disc, place, house_.robot.body.radius + margin)) break;
       best = place;
       is_found = true;
     }
@@ -161,11 +160,11 @@ Vec2 Expert::waypoint(const GeodesicField& field, Vec2 disc, int cell) const {
 
 /// Greedy where there is room to turn, by search where there is not.
 Action Expert::follow(const GeodesicField& field, int cell, float below) {
-  const Vec2 disc = disc_centre(pose_);
+  const Vec2 disc = disc_centre(house_.robot.body, pose_);
   const Vec2 aim = waypoint(field, disc, cell);
   const float error = wrap_degrees(bearing_deg(disc, aim) - pose_.yaw_deg);
   const bool is_off = std::abs(error) > kAligned;
-  if (is_off && house_.collision.blocked(disc, kBodyRadius + kTurningRoom)) {
+  if (is_off && house_.collision.blocked(disc, house_.robot.body.radius + kTurningRoom)) {
     return search(field, below);
   }
   if (const auto action = turn(error, kAligned)) return *action;
@@ -176,7 +175,7 @@ Action Expert::follow(const GeodesicField& field, int cell, float below) {
 
 /// Plans a short way to a place whose distance is below `below` and takes its first action.
 Action Expert::search(const GeodesicField& field, float below) {
-  const auto way = way_below(house_.collision, house_.grid, field, pose_, below);
+  const auto way = way_below(around_, field, pose_, below);
   state_.plan.assign(way);
   return way.empty() ? any_free(1) : way.front();
 }
@@ -210,7 +209,7 @@ Action Expert::try_other_place() {
   const std::uint64_t bits = keyed_bits(state_.spec.seed, 0, 0, kExpertDraws, round);
   const std::int32_t place = places[round == 0 ? 0 : bits % kept].second;
   const GeodesicField way = house_.grid.field_to_cells({&place, 1});
-  const int cell = house_.grid.nearest_cell(disc_centre(pose_));
+  const int cell = house_.grid.nearest_cell(disc_centre(house_.robot.body, pose_));
   const float left = cell < 0 ? 0.0F : way.distance[static_cast<std::size_t>(cell)];
   if (left > NavGrid::kSpacing) {
     constexpr float kLevel = 0.4F;  // m, the search aims at multiples of it, which do not move

@@ -39,6 +39,7 @@ class Expert {
   const GeodesicField& field_;
   WorldState& state_;  // only its plan is written
   std::span<const std::int32_t> pixels_;
+  Surroundings around_;
   Pose pose_;
 };
 

@@ -30,37 +30,36 @@ struct Node {
   Action action;       // by this action
 };
 
-std::uint64_t key_of(const Pose& pose) {
+std::uint64_t key_of(const Pose& pose, float turn) {
   const auto part = [](float value, float unit) {
     return static_cast<std::uint64_t>(std::llround(value / unit)) & 0xFFFFFU;
   };
   return part(pose.position.x, kSamePlace) << 40U | part(pose.position.z, kSamePlace) << 20U |
-         part(pose.yaw_deg, kRotateSmallStep);
+         part(pose.yaw_deg, turn);
 }
 
-float distance_at(const NavGrid& grid, const GeodesicField& field, const Pose& pose) {
-  const int cell = grid.nearest_cell(disc_centre(pose));
+float distance_at(const LoadedHouse& house, const GeodesicField& field, const Pose& pose) {
+  const int cell = house.grid.nearest_cell(disc_centre(house.robot.body, pose));
   return cell < 0 ? -1.0F : field.distance[static_cast<std::size_t>(cell)];
 }
 
 class Search {
  public:
-  Search(const CollisionMap& collision, const NavGrid& grid, const GeodesicField& field,
-         float below)
-      : collision_(collision), grid_(grid), field_(field), below_(below) {}
+  Search(const Surroundings& around, const GeodesicField& field, float below)
+      : around_(around), field_(field), below_(below) {}
 
   /// A* over at most `most_poses` poses; the estimate is the walk that is left, in moves.
   std::vector<Action> run(const Pose& start, std::span<const Action> actions,
                           std::size_t most_poses) {
     nodes_ = {{start, 0, 0, Action::kDone}};
-    seen_ = {key_of(start)};
+    seen_ = {key(start)};
     queue_ = {};
     queue_.emplace(0.0F, 0);
     while (!queue_.empty() && nodes_.size() < most_poses) {
       const std::size_t index = std::get<1>(queue_.top());
       queue_.pop();
       const Node node = nodes_[index];
-      const float here = distance_at(grid_, field_, node.pose);
+      const float here = distance_at(around_.house, field_, node.pose);
       if (index != 0 && here >= 0.0F && here < below_) return way_to(index);
       for (const Action action : actions) visit(index, action);
     }
@@ -68,14 +67,18 @@ class Search {
   }
 
  private:
+  [[nodiscard]] std::uint64_t key(const Pose& pose) const {
+    return key_of(pose, around_.house.robot.steps.rotate_small);
+  }
+
   void visit(std::size_t from, Action action) {
-    const auto pose = moved(collision_, nodes_[from].pose, action);
-    if (!pose || !seen_.insert(key_of(*pose)).second) return;
-    const float left = distance_at(grid_, field_, *pose);
+    const auto pose = moved(around_, nodes_[from].pose, action);
+    if (!pose || !seen_.insert(key(*pose)).second) return;
+    const float left = distance_at(around_.house, field_, *pose);
     if (left < 0.0F) return;
     const int depth = nodes_[from].depth + 1;
     nodes_.push_back({*pose, depth, from, action});
-    const float estimate = std::max(0.0F, left - below_) / kMoveStep;
+    const float estimate = std::max(0.0F, left - below_) / around_.house.robot.steps.move;
     queue_.emplace(static_cast<float>(depth) + estimate, nodes_.size() - 1);
   }
 
@@ -87,8 +90,7 @@ class Search {
   }
 
   using Entry = std::tuple<float, std::size_t>;  // estimated total of actions, node
-  const CollisionMap& collision_;
-  const NavGrid& grid_;
+  Surroundings around_;
   const GeodesicField& field_;
   float below_;
   std::vector<Node> nodes_;
@@ -98,9 +100,9 @@ class Search {
 
 }  // namespace
 
-std::vector<Action> way_below(const CollisionMap& collision, const NavGrid& grid,
-                              const GeodesicField& field, const Pose& start, float below) {
-  Search search(collision, grid, field, below);
+std::vector<Action> way_below(const Surroundings& around, const GeodesicField& field,
+                              const Pose& start, float below) {
+  Search search(around, field, below);
   const std::span<const Action> actions = kBaseActions;
   auto way = search.run(start, actions.first(kNumCoarse), kMostCoarse);
   return way.empty() ? search.run(start, actions, kMostFine) : way;

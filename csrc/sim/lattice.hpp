@@ -3,14 +3,13 @@
 
 #include <vector>
 
-#include "sim/kinematics.hpp"
-#include "sim/nav_grid.hpp"
+#include "sim/surroundings.hpp"
 
 namespace flare::sim {
 
 /// A short sequence of base actions from `start` to any pose whose field distance is below `below`
 /// (A*, first without the small turns, at most 20,000 poses). Empty if none is found.
-std::vector<Action> way_below(const CollisionMap& collision, const NavGrid& grid,
-                              const GeodesicField& field, const Pose& start, float below);
+std::vector<Action> way_below(const Surroundings& around, const GeodesicField& field,
+                              const Pose& start, float below);
 
 }  // namespace flare::sim
