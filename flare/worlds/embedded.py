@@ -71,7 +71,14 @@ def make_robot(spec: RobotSpec | None = None) -> Robot:
     return Robot.from_json(spec.to_json(), f"robot {spec.name}")
 
 
-def load_house(json_text: str, source: str, robot: RobotSpec | None = None) -> House:
+def load_house(
+    json_text: str,
+    source: str,
+    robot: RobotSpec | None = None,
+    *,
+    library: AssetLibrary | None = None,
+    pack: AssetPack | None = None,
+) -> House:
     """Read one ProcTHOR house document and prepare it for play.
 
     Args:
@@ -79,11 +86,14 @@ def load_house(json_text: str, source: str, robot: RobotSpec | None = None) -> H
         source: what to call it in messages, e.g. ``val.jsonl.gz line 3``.
         robot: whose places and distances the house tells by default, and whose maps are made now;
             Stretch by default. Other robots may play in it too.
+        library: the object kinds; those that ship with the package by default. One that was read
+            with a pack's table knows the true sizes of the pack's assets.
+        pack: objects whose asset it has are drawn with its mesh, the others with a proxy.
 
     Raises:
         HouseFormatError: names source, key and mend.
     """
-    return House.load(json_text, source, asset_library(), make_robot(robot))
+    return House.load(json_text, source, library or asset_library(), make_robot(robot), pack)
 
 
 def load_houses(

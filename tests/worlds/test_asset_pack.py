@@ -13,9 +13,8 @@ from flare.worlds.embedded import (
     EPISODE_DTYPE,
     AssetPack,
     EmbeddedWorlds,
-    House,
     HouseFormatError,
-    asset_library,
+    load_house,
 )
 from flare.worlds.world import all_env_ids
 from tests.assets.example_assets import write_example
@@ -36,7 +35,7 @@ def pack_file(tmp_path: Path) -> Path:
 
 def draw(pack: AssetPack | None) -> tuple[np.ndarray, np.ndarray]:
     """The sofa of the two rooms from 2 m away: colours and ids."""
-    house = House.load(two_rooms(), "two rooms", asset_library(), pack)
+    house = load_house(two_rooms(), "two rooms", pack=pack)
     sofa = [object_["id"] for object_ in house.objects()].index("Sofa|2|0")
     worlds = EmbeddedWorlds([house], num_envs=1, camera=CAMERA)
     specs = np.zeros(1, EPISODE_DTYPE)
