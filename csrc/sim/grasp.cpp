@@ -104,7 +104,7 @@ std::int32_t graspable_object(const Surroundings& around, const Pose& pose) {
     best = distance;
     nearest = i;
   }
-  return nearest;
+  return nearest >= 0 && is_hand_free(around, pose) ? nearest : -1;
 }
 
 bool pick_up(const LoadedHouse& house, const Pose& pose, Rearrangement& things) {

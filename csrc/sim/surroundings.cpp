@@ -47,16 +47,22 @@ Solid solid_of_held(const Surroundings& around, const Pose& pose) {
   return box;
 }
 
-ArmShape shape_of(const Surroundings& around, const Pose& pose) {
-  const RobotSpec& robot = around.house.robot;
+/// Bar and hand as their joints put them, with an empty hand.
+ArmShape unfolded_shape(const RobotSpec& robot, const Pose& pose) {
   ArmShape shape;
-  if (!robot.arm) return shape;
   shape.radius = robot.arm->radius;
-  if (around.things.held >= 0) shape.held = solid_of_held(around, pose);
-  if (is_stowed(robot, pose)) return shape;
   const Vec3 wrist = wrist_of(robot, pose);
   shape.add_line(shoulder_of(robot, pose), wrist, kBarPoints);
   shape.add_line(wrist, hand_of(robot, pose).center, kHandPoints);
+  return shape;
+}
+
+/// What of the arm can bump into something: all of it unless it is stowed, and what it holds.
+ArmShape shape_of(const Surroundings& around, const Pose& pose) {
+  const RobotSpec& robot = around.house.robot;
+  if (!robot.arm) return {};
+  ArmShape shape = is_stowed(robot, pose) ? ArmShape{} : unfolded_shape(robot, pose);
+  if (around.things.held >= 0) shape.held = solid_of_held(around, pose);
   return shape;
 }
 
@@ -178,6 +184,11 @@ bool is_body_blocked(const Surroundings& around, const Pose& pose) {
 
 bool is_arm_blocked(const Surroundings& around, const Pose& pose) {
   return hits(around, shape_of(around, pose), ArmShape{});
+}
+
+bool is_hand_free(const Surroundings& around, const Pose& pose) {
+  const RobotSpec& robot = around.house.robot;
+  return !is_stowed(robot, pose) || !hits(around, unfolded_shape(robot, pose), ArmShape{});
 }
 
 bool is_way_blocked(const Surroundings& around, const Pose& from, const Pose& to) {

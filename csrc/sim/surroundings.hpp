@@ -34,6 +34,10 @@ bool is_body_blocked(const Surroundings& around, const Pose& pose);
 /// Would the arm or what it holds overlap something there? False for a stowed arm.
 bool is_arm_blocked(const Surroundings& around, const Pose& pose);
 
+/// Is the hand where its joints say, not behind a wall that the arm is folded in front of? What a
+/// stowed hand could only meet through something heavy is out of its reach.
+bool is_hand_free(const Surroundings& around, const Pose& pose);
+
 /// The pose after an action, empty if something is in the way or the joint is at its stop. Actions
 /// that move nothing leave the pose as it is.
 std::optional<Pose> moved(const Surroundings& around, const Pose& pose, Action action);

@@ -123,7 +123,8 @@ void World::write_hand(Facts& facts) const {
   for (std::size_t k = 0; k < targets().size(); ++k) {
     const Solid target = current_box(surroundings(), pose(), targets()[k]);
     const float distance = distance_to(target, hand);
-    facts.in_reach[k] = flag(distance < robot().arm->grasp_radius);
+    const bool is_met = distance < robot().arm->grasp_radius;
+    facts.in_reach[k] = flag(is_met && is_hand_free(surroundings(), pose()));
     facts.target_in_reach |= facts.in_reach[k];
     facts.holds_target |= flag(targets()[k] == state_.things.held);
     if (facts.target_hand_distance >= 0.0F && facts.target_hand_distance <= distance) continue;

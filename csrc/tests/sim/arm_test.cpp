@@ -283,6 +283,20 @@ TEST_CASE("grasp: the nearest of two is taken; a heavy one never") {
   CHECK(graspable_object(play.world.surroundings(), play.world.pose()) == nearer);
 }
 
+TEST_CASE("grasp: a stowed hand takes nothing from behind a wall") {
+  House plan = two_rooms(1.5F, 2.5F);
+  // The joints put the hand at (4.0273, 3.1761): through the wall x = 4.
+  const int apple = add_light(plan, {4.05F, 0.26F, 3.176F}, {0.08F, 0.08F, 0.08F});
+  EpisodeSpec spec = spec_at(3.7F, 3.2F, 0);
+  spec.num_targets = 1;
+  spec.targets[0] = apple;
+  Play play(plan, spec);
+  const Facts facts = play.act(Action::kPickup);
+  CHECK(facts.target_hand_distance < stretch()->arm->grasp_radius);
+  CHECK(facts.picked_up == 0);
+  CHECK(facts.target_in_reach == 0);
+}
+
 TEST_CASE("surroundings: a place from which something was taken is free, where it was put is not") {
   House plan = square_room();
   const int ball = add_light(plan, {2.85F, 0.15F, 2}, {0.3F, 0.3F, 0.3F});
