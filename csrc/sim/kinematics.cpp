@@ -30,6 +30,43 @@ std::optional<Pose> shifted(const Pose& pose, float ArmPose::* joint, float step
   return target;
 }
 
+/// The same of an action of the arm.
+std::optional<Pose> arm_target(const ArmSpec& arm, const Pose& pose, Action action) {
+  const auto lift = [&](float step) {
+    return shifted(pose, &ArmPose::lift, step, arm.lift, arm.least_change);
+  };
+  const auto extend = [&](float step) {
+    return shifted(pose, &ArmPose::extension, step, arm.extension, arm.least_change);
+  };
+  const auto turn_wrist = [&](float step) {
+    return shifted(pose, &ArmPose::wrist_yaw_deg, step, arm.wrist_yaw, arm.least_turn);
+  };
+  switch (action) {
+    case Action::kArmUp:
+      return lift(arm.step);
+    case Action::kArmDown:
+      return lift(-arm.step);
+    case Action::kArmUpSmall:
+      return lift(arm.small_step);
+    case Action::kArmDownSmall:
+      return lift(-arm.small_step);
+    case Action::kArmOut:
+      return extend(arm.step);
+    case Action::kArmIn:
+      return extend(-arm.step);
+    case Action::kArmOutSmall:
+      return extend(arm.small_step);
+    case Action::kArmInSmall:
+      return extend(-arm.small_step);
+    case Action::kWristOpen:
+      return turn_wrist(-arm.wrist_step);
+    case Action::kWristClose:
+      return turn_wrist(arm.wrist_step);
+    default:
+      return pose;  // not the arm's
+  }
+}
+
 }  // namespace
 
 Pose start_pose(const RobotSpec& robot, Vec2 position, float yaw_deg) {
@@ -73,16 +110,6 @@ float positive_degrees(float angle_deg) {
 }
 
 std::optional<Pose> target_pose(const RobotSpec& robot, const Pose& pose, Action action) {
-  const auto lift = [&](float step) {
-    return shifted(pose, &ArmPose::lift, step, robot.arm->lift, robot.arm->least_change);
-  };
-  const auto extend = [&](float step) {
-    return shifted(pose, &ArmPose::extension, step, robot.arm->extension, robot.arm->least_change);
-  };
-  const auto turn_wrist = [&](float step) {
-    return shifted(pose, &ArmPose::wrist_yaw_deg, step, robot.arm->wrist_yaw,
-                   robot.arm->least_turn);
-  };
   switch (action) {
     case Action::kMoveAhead:
       return walked(pose, robot.steps.move);
@@ -96,33 +123,14 @@ std::optional<Pose> target_pose(const RobotSpec& robot, const Pose& pose, Action
       return turned(pose, robot.steps.rotate_small);
     case Action::kRotateLeftSmall:
       return turned(pose, -robot.steps.rotate_small);
-    case Action::kArmUp:
-      return lift(robot.arm->step);
-    case Action::kArmDown:
-      return lift(-robot.arm->step);
-    case Action::kArmUpSmall:
-      return lift(robot.arm->small_step);
-    case Action::kArmDownSmall:
-      return lift(-robot.arm->small_step);
-    case Action::kArmOut:
-      return extend(robot.arm->step);
-    case Action::kArmIn:
-      return extend(-robot.arm->step);
-    case Action::kArmOutSmall:
-      return extend(robot.arm->small_step);
-    case Action::kArmInSmall:
-      return extend(-robot.arm->small_step);
-    case Action::kWristOpen:
-      return turn_wrist(-robot.arm->wrist_step);
-    case Action::kWristClose:
-      return turn_wrist(robot.arm->wrist_step);
     case Action::kDone:
     case Action::kSubDone:
     case Action::kPickup:
     case Action::kDropoff:
       return pose;
+    default:
+      return robot.arm ? arm_target(*robot.arm, pose, action) : std::nullopt;
   }
-  return pose;
 }
 
 }  // namespace flare::sim
