@@ -113,9 +113,10 @@ class Pretraining:
         return None if should_stop() else policy.state_dict()
 
     def _views(self, grid: tuple[int, int]) -> LabelledViews:
-        """Views from anywhere, also beside the goals."""
+        """Views from anywhere, also beside the goals, whatever the tasks."""
         world = replace(self.world, num_envs=self.encoder.batch_size)
-        task = replace(self.task, sampler=replace(self.task.sampler, min_distance=0.0))
+        anywhere = replace(self.task.sampler, min_distance=0.0)
+        task = TaskConfig(names=("ObjectNav",), sampler=anywhere)
         return LabelledViews(
             make_worlds(self.houses, world), self.houses,
             make_sampler(self.houses, task, self.seed + 1), self.goal_types, grid,
