@@ -143,7 +143,9 @@ def run_pretrain(config: PretrainConfig) -> int:
     demonstrations = Demonstrations.load(config.demonstrations)
     world = replace(config.world, action_names=demonstrations.action_names)
     world = world.for_tasks(config.task.build())
-    houses = load_house_file(config.houses, limit=config.max_houses, num_threads=world.threads)
+    houses = load_house_file(
+        config.houses, limit=config.max_houses, num_threads=world.threads, assets=world.assets
+    )
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     goal_types = config.task.sampler.target_types

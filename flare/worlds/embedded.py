@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from flare._core import (
     Robot,
 )
 from flare.assets import library_json
+from flare.assets.pack import PackFile, table_path
 from flare.errors import UserError
 from flare.robots import RobotSpec, load_robot
 from flare.specs import NAVIGATION_ACTIONS, ActionSpec, CameraSpec
@@ -55,6 +57,7 @@ __all__ = [
     "load_house",
     "load_houses",
     "make_robot",
+    "open_assets",
 ]
 
 
@@ -62,6 +65,32 @@ __all__ = [
 def asset_library() -> AssetLibrary:
     """The object kinds and built-in assets that ship with the package; read once."""
     return AssetLibrary.from_json(library_json())
+
+
+def open_assets(pack: Path) -> tuple[AssetLibrary, AssetPack]:
+    """The meshes of a pack (``flare assets build``), and the library that knows their boxes.
+
+    A file is opened once, as long as it stays the same.
+
+    Raises:
+        UserError, HouseFormatError: a file is missing or damaged, or the two do not fit.
+    """
+    try:
+        stamps = tuple(each.stat().st_mtime_ns for each in (pack, table_path(pack)))
+    except OSError as error:
+        raise UserError(
+            f"cannot be read ({error.strerror})",
+            file=error.filename,
+            mend="make the pack with flare assets build",
+        ) from error
+    return _open_assets(pack, stamps)
+
+
+@lru_cache(maxsize=4)
+def _open_assets(pack: Path, stamps: tuple[int, ...]) -> tuple[AssetLibrary, AssetPack]:
+    with PackFile(pack):  # the table beside it belongs to it
+        table = table_path(pack).read_text(encoding="utf-8")
+    return AssetLibrary.from_json(library_json(), table), AssetPack.open(str(pack))
 
 
 @cache
@@ -72,12 +101,7 @@ def make_robot(spec: RobotSpec | None = None) -> Robot:
 
 
 def load_house(
-    json_text: str,
-    source: str,
-    robot: RobotSpec | None = None,
-    *,
-    library: AssetLibrary | None = None,
-    pack: AssetPack | None = None,
+    json_text: str, source: str, robot: RobotSpec | None = None, *, assets: Path | None = None
 ) -> House:
     """Read one ProcTHOR house document and prepare it for play.
 
@@ -86,18 +110,25 @@ def load_house(
         source: what to call it in messages, e.g. ``val.jsonl.gz line 3``.
         robot: whose places and distances the house tells by default, and whose maps are made now;
             Stretch by default. Other robots may play in it too.
-        library: the object kinds; those that ship with the package by default. One that was read
-            with a pack's table knows the true sizes of the pack's assets.
-        pack: objects whose asset it has are drawn with its mesh, the others with a proxy.
+        assets: a pack (``flare assets build``): objects whose asset it holds have their true box
+            and are drawn with their mesh. The others, and all without a pack, are proxies.
 
     Raises:
         HouseFormatError: names source, key and mend.
+        UserError: the pack is missing or damaged.
     """
-    return House.load(json_text, source, library or asset_library(), make_robot(robot), pack)
+    if assets is None:
+        return House.load(json_text, source, asset_library(), make_robot(robot))
+    library, pack = open_assets(assets)
+    return House.load(json_text, source, library, make_robot(robot), pack)
 
 
 def load_houses(
-    items: Sequence[tuple[str, str]], num_threads: int = 1, robot: RobotSpec | None = None
+    items: Sequence[tuple[str, str]],
+    num_threads: int = 1,
+    robot: RobotSpec | None = None,
+    *,
+    assets: Path | None = None,
 ) -> list[House]:
     """Read many houses, in order, on several threads (loading drops the GIL).
 
@@ -105,12 +136,18 @@ def load_houses(
         items: pairs of source and document text.
         num_threads: at least 1.
         robot: as for load_house.
+        assets: a pack, as for ``load_house``.
 
     Raises:
         HouseFormatError: of the first house that does not load.
+        UserError: the pack is missing or damaged.
     """
+    if assets is not None:
+        open_assets(assets)  # once, before the threads ask for it
     with ThreadPoolExecutor(max_workers=max(1, num_threads)) as pool:
-        return list(pool.map(lambda item: load_house(item[1], item[0], robot), items))
+        return list(
+            pool.map(lambda item: load_house(item[1], item[0], robot, assets=assets), items)
+        )
 
 
 class EmbeddedWorlds:

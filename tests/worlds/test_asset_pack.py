@@ -33,9 +33,9 @@ def pack_file(tmp_path: Path) -> Path:
     return path
 
 
-def draw(pack: AssetPack | None) -> tuple[np.ndarray, np.ndarray]:
+def draw(assets: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """The sofa of the two rooms from 2 m away: colours and ids."""
-    house = load_house(two_rooms(), "two rooms", pack=pack)
+    house = load_house(two_rooms(), "two rooms", assets=assets)
     sofa = [object_["id"] for object_ in house.objects()].index("Sofa|2|0")
     worlds = EmbeddedWorlds([house], num_envs=1, camera=CAMERA)
     specs = np.zeros(1, EPISODE_DTYPE)
@@ -54,7 +54,7 @@ def test_an_asset_of_the_pack_is_drawn_with_its_mesh(pack_file: Path) -> None:
     pack = AssetPack.open(str(pack_file))
     pack.check()
     assert len(pack) == 1 and "Sofa_203_1" in pack and "Sofa_203_2" not in pack
-    rgb, is_thing = draw(pack)
+    rgb, is_thing = draw(pack_file)
     proxy_rgb, is_proxy = draw(None)
     assert 100 < np.count_nonzero(is_thing) < np.count_nonzero(is_proxy)
     blue = rgb[is_thing].mean(axis=0)
@@ -71,7 +71,7 @@ def test_a_damaged_pack_is_refused_by_name(pack_file: Path) -> None:
     with pytest.raises(
         HouseFormatError, match=r"one\.pack: asset 'Sofa_203_1': its data is damaged"
     ):
-        draw(pack)
+        draw(pack_file)
     pack_file.write_bytes(data[:-64])
     with pytest.raises(HouseFormatError, match="file_size"):
         AssetPack.open(str(pack_file))
