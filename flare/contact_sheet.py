@@ -70,7 +70,7 @@ def draw_asset(pack: Path, name: str, size: Sequence[float], cell: int) -> NDArr
     """One asset in an empty room, cut out of the robot's view: [cell, cell, 3] uint8."""
     distance = float(np.clip(_FILL * max(size) + 0.5 * size[2], _NEAREST, _FARTHEST))
     height = max(0.5 * size[1], _CAMERA_HEIGHT - _CAMERA_SLOPE * distance)
-    house = load_house(json.dumps(_stage(name, distance, height)), f"stage of {name}", pack)
+    house = load_house(json.dumps(_stage(name, distance, height)), f"stage of {name}", assets=pack)
     worlds = EmbeddedWorlds([house], num_envs=1, camera=CameraSpec(width=84, height=48))
     specs = np.zeros(1, EPISODE_DTYPE)
     specs["x"], specs["z"] = house.start[0], house.start[1]

@@ -67,7 +67,6 @@ def test_a_damaged_pack_is_refused_by_name(pack_file: Path) -> None:
     data = bytearray(pack_file.read_bytes())
     data[-5] ^= 1
     pack_file.write_bytes(data)
-    pack = AssetPack.open(str(pack_file))
     with pytest.raises(
         HouseFormatError, match=r"one\.pack: asset 'Sofa_203_1': its data is damaged"
     ):

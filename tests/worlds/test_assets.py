@@ -67,7 +67,9 @@ def look(house: House) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
 
 def test_the_texture_shows_where_it_should(pack: Path) -> None:
     """The painting faces the robot: red and green above, blue and yellow below, as in its image."""
-    rgb, ids = look(load_house(one_object(example_id("Painting"), "ObjaPainting|2|0"), "a", pack))
+    rgb, ids = look(
+        load_house(one_object(example_id("Painting"), "ObjaPainting|2|0"), "a", assets=pack)
+    )
     rows, columns = np.nonzero(ids == 1)
     top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
     assert bottom - top > 80
@@ -90,20 +92,20 @@ def test_the_texture_shows_where_it_should(pack: Path) -> None:
 
 def test_a_pack_changes_the_picture_and_only_of_its_assets(pack: Path) -> None:
     text = one_object(example_id("Painting"), "ObjaPainting|2|0")
-    with_mesh, mesh_ids = look(load_house(text, "a", pack))
+    with_mesh, mesh_ids = look(load_house(text, "a", assets=pack))
     as_proxy, proxy_ids = look(load_house(text, "a"))
     assert (with_mesh != as_proxy).any(axis=2)[mesh_ids == 1].mean() > 0.5
     elsewhere = (mesh_ids == 0) & (proxy_ids == 0)
     np.testing.assert_array_equal(with_mesh[elsewhere], as_proxy[elsewhere])
     other = one_object("f" * 32, "ObjaVase|2|0")
     np.testing.assert_array_equal(
-        look(load_house(other, "b", pack))[0], look(load_house(other, "b"))[0]
+        look(load_house(other, "b", assets=pack))[0], look(load_house(other, "b"))[0]
     )
 
 
 def test_boxes_types_and_flags_are_those_of_the_mesh(pack: Path) -> None:
     text = one_object(example_id("Mug"), "ObjaVase|2|0", y=0.05)
-    (mug,) = load_house(text, "a", pack).objects()
+    (mug,) = load_house(text, "a", assets=pack).objects()
     # Turned by 90 degrees the handle points along z.
     np.testing.assert_allclose(mug["size"], (0.0837, 0.1, 0.1088), atol=1e-4)
     assert mug["pickupable"]
@@ -117,18 +119,20 @@ def test_boxes_types_and_flags_are_those_of_the_mesh(pack: Path) -> None:
 
 def test_what_blocks_is_the_true_box(pack: Path) -> None:
     """The painting is 0.8 m wide and 3 cm thick; its type's proxy is another size."""
-    house = load_house(one_object(example_id("Painting"), "ObjaTable|2|0", y=0.3), "a", pack)
+    house = load_house(one_object(example_id("Painting"), "ObjaTable|2|0", y=0.3), "a", assets=pack)
     assert house.blocked(2.35, 2.4, 0.0)
     assert not house.blocked(2.0 + 0.4 + 0.25, 2.4, 0.0)
     assert not house.blocked(2.0, 2.4 + 0.45, 0.0)
-    turned = load_house(one_object(example_id("Painting"), "ObjaTable|2|0", 0.3, 90.0), "a", pack)
+    turned = load_house(
+        one_object(example_id("Painting"), "ObjaTable|2|0", 0.3, 90.0), "a", assets=pack
+    )
     assert turned.blocked(2.0, 2.75, 0.0)
     assert not turned.blocked(2.4, 2.4, 180.0)
 
 
 def test_levels_of_detail_agree_on_the_outline(pack: Path) -> None:
     """From afar a coarser level is drawn: it covers about the pixels of the full mesh."""
-    rgb, ids = look(load_house(one_object(example_id("Mug"), "ObjaMug|2|0"), "a", pack))
+    rgb, ids = look(load_house(one_object(example_id("Mug"), "ObjaMug|2|0"), "a", assets=pack))
     seen = ids == 1
     assert seen.sum() > 100
     colours = rgb[seen].astype(int)
@@ -149,8 +153,8 @@ def test_the_simulators_reader_takes_every_level(pack: Path, tmp_path: Path) -> 
     with pytest.raises(HouseFormatError, match=f"asset '{example_id('Mug')}': its data is damaged"):
         open_assets(path)[1].check()
     with pytest.raises(HouseFormatError, match="damaged"):
-        load_house(one_object(example_id("Mug"), "ObjaMug|2|0"), "a", path)
-    load_house(one_object("f" * 32, "ObjaMug|2|0"), "a", path)  # which does not need it
+        load_house(one_object(example_id("Mug"), "ObjaMug|2|0"), "a", assets=path)
+    load_house(one_object("f" * 32, "ObjaMug|2|0"), "a", assets=path)  # which does not need it
 
 
 def test_missing_and_foreign_files_are_named(pack: Path, tmp_path: Path) -> None:
@@ -159,10 +163,10 @@ def test_missing_and_foreign_files_are_named(pack: Path, tmp_path: Path) -> None
     path = tmp_path / "x.pack"
     path.write_bytes(pack.read_bytes())
     with pytest.raises(UserError, match=r"x\.pack\.json: cannot be read"):
-        load_house(two_rooms(), "a", path)
+        load_house(two_rooms(), "a", assets=path)
     table_path(path).write_text('{"table_crc": 1, "assets": {}}')
     with pytest.raises(UserError, match="does not belong"):
-        load_house(two_rooms(), "a", path)
+        load_house(two_rooms(), "a", assets=path)
 
 
 def test_a_rebuilt_pack_is_opened_anew(tmp_path: Path) -> None:
@@ -176,5 +180,5 @@ def test_a_rebuilt_pack_is_opened_anew(tmp_path: Path) -> None:
     assert simplify(asset.mesh, 10_000).mesh is asset.mesh
     write_example(tmp_path / "assets", "Painting", primary_property="CanPickup")
     build_pack([folder], out, config=config)
-    (thing,) = load_house(one_object(folder.name, "ObjaPainting|2|0"), "a", out).objects()
+    (thing,) = load_house(one_object(folder.name, "ObjaPainting|2|0"), "a", assets=out).objects()
     assert thing["pickupable"]
