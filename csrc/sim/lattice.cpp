@@ -9,6 +9,7 @@
 #include <span>
 #include <tuple>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace flare::sim {
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::size_t kMostCoarse = 4000;  // poses; without small turns this is a wide area
 constexpr std::size_t kMostFine = 20000;
+constexpr std::size_t kMostPostures = 4000;
 constexpr float kSamePlace = 0.05F;  // m, poses nearer than this with one yaw are one pose
 // The small turns last: the coarse search does without them.
 constexpr std::array<Action, 6> kBaseActions = {
@@ -45,8 +47,10 @@ float distance_at(const LoadedHouse& house, const GeodesicField& field, const Po
 
 class Search {
  public:
-  Search(const Surroundings& around, const GeodesicField& field, float below)
-      : around_(around), field_(field), below_(below) {}
+  /// Is a pose with so many metres left to walk the end? @param below  as far as the walk must lead
+  using Accepts = std::function<bool(const Pose& pose, float left)>;
+  Search(const Surroundings& around, const GeodesicField& field, float below, Accepts accepts)
+      : around_(around), field_(field), below_(below), accepts_(std::move(accepts)) {}
 
   /// A* over at most `most_poses` poses; the estimate is the walk that is left, in moves.
   std::vector<Action> run(const Pose& start, std::span<const Action> actions,
@@ -60,7 +64,7 @@ class Search {
       queue_.pop();
       const Node node = nodes_[index];
       const float here = distance_at(around_.house, field_, node.pose);
-      if (index != 0 && here >= 0.0F && here < below_) return way_to(index);
+      if (index != 0 && here >= 0.0F && accepts_(node.pose, here)) return way_back(index);
       for (const Action action : actions) visit(index, action);
     }
     return {};
@@ -82,7 +86,7 @@ class Search {
     queue_.emplace(static_cast<float>(depth) + estimate, nodes_.size() - 1);
   }
 
-  [[nodiscard]] std::vector<Action> way_to(std::size_t index) const {
+  [[nodiscard]] std::vector<Action> way_back(std::size_t index) const {
     std::vector<Action> way;
     for (; index != 0; index = nodes_[index].parent) way.push_back(nodes_[index].action);
     std::reverse(way.begin(), way.end());
@@ -93,6 +97,7 @@ class Search {
   Surroundings around_;
   const GeodesicField& field_;
   float below_;
+  Accepts accepts_;
   std::vector<Node> nodes_;
   std::unordered_set<std::uint64_t> seen_;
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue_;
@@ -102,10 +107,16 @@ class Search {
 
 std::vector<Action> way_below(const Surroundings& around, const GeodesicField& field,
                               const Pose& start, float below) {
-  Search search(around, field, below);
+  Search search(around, field, below, [below](const Pose&, float left) { return left < below; });
   const std::span<const Action> actions = kBaseActions;
   auto way = search.run(start, actions.first(kNumCoarse), kMostCoarse);
   return way.empty() ? search.run(start, actions, kMostFine) : way;
+}
+
+std::vector<Action> way_to(const Surroundings& around, const GeodesicField& field,
+                           const Pose& start, const std::function<bool(const Pose&)>& accepts) {
+  Search search(around, field, 0.0F, [&](const Pose& pose, float) { return accepts(pose); });
+  return search.run(start, kBaseActions, kMostPostures);
 }
 
 }  // namespace flare::sim

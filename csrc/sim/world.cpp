@@ -259,10 +259,12 @@ void World::note_progress() {
 
 Action World::expert_action(const TargetPixels& pixels) {
   const GeodesicField* to_goal = field();
-  if (to_goal == nullptr || state_.spec.goal != static_cast<std::int32_t>(Goal::kSee)) {
-    return Action::kDone;
-  }
-  return Expert(*house_, *to_goal, state_, pixels.navigation).next();
+  const auto goal = static_cast<Goal>(state_.spec.goal);
+  if (goal == Goal::kVisitRooms) return expert_to_visit_rooms(*house_, to_goal, state_);
+  if (to_goal == nullptr) return Action::kDone;
+  if (goal == Goal::kHold) return expert_to_hold(*house_, *to_goal, state_);
+  if (goal == Goal::kEnterRoom) return expert_to_enter_room(*house_, *to_goal, state_);
+  return expert_to_see(*house_, *to_goal, state_, pixels.navigation);
 }
 
 }  // namespace flare::sim

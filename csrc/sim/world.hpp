@@ -118,8 +118,7 @@ class World {
   /// nearest room not seen yet.
   [[nodiscard]] const GeodesicField* field() const;
 
-  /// The expert's next action: walks the geodesic field, turns until the nearest target is centred
-  /// and visible, then done. Keeps its plan in the state.
+  /// The next action of the expert for the episode's goal (expert.hpp). Keeps its plan in the state.
   [[nodiscard]] Action expert_action(const TargetPixels& pixels);
 
  private:
