@@ -96,6 +96,22 @@ COMMANDS = (
         positional="checkpoint",
     ),
     Command(
+        "play",
+        "flare.play.command",
+        "PlayConfig",
+        "run_play",
+        "walk a house yourself in the terminal, or let a list of actions do it",
+        positional="houses",
+    ),
+    Command(
+        "replay",
+        "flare.replay.command",
+        "ReplayConfig",
+        "run_replay",
+        "play an episode log again, to the same bits, and make a video of it",
+        positional="log",
+    ),
+    Command(
         "report", "flare.report", "ReportConfig", "run_report", "write a run's report.html anew"
     ),
     Command(
