@@ -3,15 +3,15 @@
 import subprocess
 import sys
 
-import gymnasium
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env
-from gymnasium.vector import AutoresetMode
-from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
 
-import flare.gym
 from flare.tasks.registry import TASK_NAMES
+
+gymnasium = pytest.importorskip("gymnasium")
+env_checker = pytest.importorskip("gymnasium.utils.env_checker")
+wrappers = pytest.importorskip("gymnasium.wrappers.vector")
+flare_gym = pytest.importorskip("flare.gym")
 
 SMALL = {"num_houses": 3, "width": 28, "height": 16, "num_threads": 1}
 
@@ -19,7 +19,7 @@ SMALL = {"num_houses": 3, "width": 28, "height": 16, "num_threads": 1}
 @pytest.mark.parametrize("task", TASK_NAMES)
 def test_single_env_passes_gymnasiums_checker(task):
     env = gymnasium.make(f"flare/{task}-v0", **SMALL)
-    check_env(env.unwrapped, skip_render_check=task != "Fetch")
+    env_checker.check_env(env.unwrapped, skip_render_check=task != "Fetch")
     env.close()
 
 
@@ -27,7 +27,7 @@ def test_single_env_passes_gymnasiums_checker(task):
 def test_vector_env_is_native_and_stays_in_its_spaces(task):
     envs = gymnasium.make_vec(f"flare/{task}-v0", num_envs=3, **SMALL)
     assert type(envs.unwrapped).__name__ == "FlareVectorEnv"
-    assert envs.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    assert envs.metadata["autoreset_mode"] is gymnasium.vector.AutoresetMode.NEXT_STEP
     observation, info = envs.reset(seed=5)
     assert observation in envs.observation_space
     envs.action_space.seed(0)
@@ -43,8 +43,8 @@ def test_vector_env_is_native_and_stays_in_its_spaces(task):
 
 
 def test_every_task_is_registered_and_the_module_need_not_be_imported():
-    assert len(flare.gym.ENV_IDS) == 10
-    assert set(flare.gym.ENV_IDS) <= set(gymnasium.registry)
+    assert len(flare_gym.ENV_IDS) == 10
+    assert set(flare_gym.ENV_IDS) <= set(gymnasium.registry)
     code = (
         "import gymnasium as g; "
         "e = g.make('flare.gym:flare/RoomNav-v0', num_houses=1, width=16, height=16); "
@@ -59,7 +59,7 @@ def test_gymnasiums_vector_wrappers_understand_the_infos():
         "flare/ObjectNav-v0", num_envs=3, autoreset_mode="SameStep", seed=1, **SMALL
     )
     done = envs.unwrapped.action_names.index("done")
-    envs = DictInfoToList(RecordEpisodeStatistics(envs))
+    envs = wrappers.DictInfoToList(wrappers.RecordEpisodeStatistics(envs))
     envs.reset()
     turn = (done + 1) % 7
     infos = envs.step(np.array([turn, done, turn]))[-1]

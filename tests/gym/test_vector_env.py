@@ -1,13 +1,13 @@
-import gymnasium
 import numpy as np
 import pytest
 
-import flare.gym  # noqa: F401 (registers)
 from flare.errors import UserError
-from flare.gym.env import FlareEnv
-from flare.gym.vector_env import FlareVectorEnv
 from flare.houses.files import write_houses
 from flare.houses.generator import GeneratorConfig, generate_house
+
+gymnasium = pytest.importorskip("gymnasium")
+FlareEnv = pytest.importorskip("flare.gym.env").FlareEnv
+FlareVectorEnv = pytest.importorskip("flare.gym.vector_env").FlareVectorEnv
 
 SMALL = {"num_houses": 2, "width": 28, "height": 16}
 
