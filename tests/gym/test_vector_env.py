@@ -5,9 +5,10 @@ from flare.errors import UserError
 from flare.houses.files import write_houses
 from flare.houses.generator import GeneratorConfig, generate_house
 
-gymnasium = pytest.importorskip("gymnasium")
-FlareEnv = pytest.importorskip("flare.gym.env").FlareEnv
-FlareVectorEnv = pytest.importorskip("flare.gym.vector_env").FlareVectorEnv
+gymnasium = pytest.importorskip("gymnasium", reason="pip install 'flare-rl[gym]'")
+
+from flare.gym.env import FlareEnv  # noqa: E402 (only with gymnasium)
+from flare.gym.vector_env import FlareVectorEnv  # noqa: E402
 
 SMALL = {"num_houses": 2, "width": 28, "height": 16}
 
