@@ -47,7 +47,7 @@ class CollisionMap {
   /// where the disc already is and is not checked.
   [[nodiscard]] bool sweep_blocked(Vec2 a, Vec2 b, float radius = kBodyRadius) const;
 
-  /// Walls as they stand in the way: door gaps cut out, passages left out.
+  /// Walls as they stand in the way: door gaps cut out, passages left out; leaves of open doors.
   [[nodiscard]] std::span<const Segment> walls() const { return segments_; }
 
  private:
