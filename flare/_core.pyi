@@ -175,7 +175,12 @@ FACTS_DTYPE: np.dtype[np.void]
 EPISODE_DTYPE: np.dtype[np.void]
 WORLD_STATE_BYTES: int
 MAX_TARGETS: int
+MAX_ROOMS: int
 ACTION_NAMES: tuple[str, ...]
+GOALS: tuple[str, ...]
+RANDOM_MATERIALS: int
+RANDOM_LIGHTS: int
+RANDOM_TEXTURES: int
 
 class BatchEnv:
     """N embedded worlds over a pool of threads."""

@@ -4,10 +4,12 @@
 
 #include <cstring>
 #include <memory>
+#include <span>
+#include <string_view>
 #include <vector>
 
-#include "bindings/array_argument.hpp"
 #include "bindings/bind.hpp"
+#include "bindings/numpy_view.hpp"
 #include "env/batch_env.hpp"
 #include "sim/action.hpp"
 
@@ -25,32 +27,35 @@ using sim::WorldState;
 /// A saved state is a row of bytes to Python: tensors and files take them without knowing more.
 constexpr auto kStateBytes = static_cast<py::ssize_t>(sizeof(WorldState));
 
-env::StepOutputs outputs_of(const BatchEnv& self, py::array& frames, py::array& facts) {
+env::StepOutputs outputs_of(const BatchEnv& self, const py::array& frames, const py::array& facts) {
   const auto& c = self.config();
-  return {write_pointer<std::uint8_t>(frames, "frames",
-                                      {c.num_envs, c.num_cameras, c.height, c.width, 3}),
-          write_pointer<Facts>(facts, "facts", {c.num_envs})};
+  const auto n = static_cast<std::size_t>(c.num_envs);
+  const auto cameras = static_cast<std::size_t>(c.num_cameras);
+  const auto height = static_cast<std::size_t>(c.height);
+  const auto width = static_cast<std::size_t>(c.width);
+  return {view_of<std::uint8_t, 5>(frames, "frames", {n, cameras, height, width, 3}).data(),
+          span_of<Facts>(facts, "facts", n).data()};
 }
 
 /// The number of rows of a one-dimensional argument that decides how long its siblings must be.
-py::ssize_t rows_of(const py::array& array, const char* name) {
-  if (array.ndim() == 1) return array.shape(0);
-  throw ShapeError(std::string(name) + ": expected one dimension, got " +
-                   std::to_string(array.ndim()));
+std::size_t rows_of(const py::array& array, const char* name) {
+  return shape_of<1>(array, name)[0];
 }
 
-void reset(BatchEnv& self, const py::array& env_ids, const py::array& specs, py::array& frames,
-           py::array& facts) {
-  const py::ssize_t n = rows_of(env_ids, "env_ids");
-  const auto ids = read_vector<std::int32_t>(env_ids, "env_ids", n);
-  const auto starts = read_vector<EpisodeSpec>(specs, "specs", n);
+void reset(BatchEnv& self, const py::array& env_ids, const py::array& specs,
+           const py::array& frames, const py::array& facts) {
+  const std::size_t n = rows_of(env_ids, "env_ids");
+  const auto ids = span_of<const std::int32_t>(env_ids, "env_ids", n);
+  const auto starts = span_of<const EpisodeSpec>(specs, "specs", n);
   const auto out = outputs_of(self, frames, facts);
   const py::gil_scoped_release unlocked;
   self.reset(ids, starts, out);
 }
 
-void step(BatchEnv& self, const py::array& actions, py::array& frames, py::array& facts) {
-  const auto ids = read_vector<std::int32_t>(actions, "actions", self.config().num_envs);
+void step(BatchEnv& self, const py::array& actions, const py::array& frames,
+          const py::array& facts) {
+  const auto ids = span_of<const std::int32_t>(actions, "actions",
+                                               static_cast<std::size_t>(self.config().num_envs));
   const auto out = outputs_of(self, frames, facts);
   const py::gil_scoped_release unlocked;
   self.step(ids, out);
@@ -67,24 +72,25 @@ py::array_t<std::int32_t> expert_actions(BatchEnv& self) {
 
 py::tuple render(BatchEnv& self, const py::array& env_ids, int camera, int width, int height,
                  bool depth, bool ids) {
-  const py::ssize_t n = rows_of(env_ids, "env_ids");
-  const auto rows = read_vector<std::int32_t>(env_ids, "env_ids", n);
+  const std::size_t n = rows_of(env_ids, "env_ids");
+  const auto rows = span_of<const std::int32_t>(env_ids, "env_ids", n);
   if (width < 1 || height < 1) {
     throw ShapeError("width, height: expected positive numbers, got " + std::to_string(width) +
                      " and " + std::to_string(height));
   }
-  py::array_t<std::uint8_t> rgb({n, py::ssize_t{height}, py::ssize_t{width}, py::ssize_t{3}});
+  const auto count = static_cast<py::ssize_t>(n);
+  py::array_t<std::uint8_t> rgb({count, py::ssize_t{height}, py::ssize_t{width}, py::ssize_t{3}});
   py::object depth_out = py::none();
   py::object ids_out = py::none();
   float* depth_data = nullptr;
   std::uint16_t* ids_data = nullptr;
   if (depth) {
-    py::array_t<float> array({n, py::ssize_t{height}, py::ssize_t{width}});
+    py::array_t<float> array({count, py::ssize_t{height}, py::ssize_t{width}});
     depth_data = array.mutable_data();
     depth_out = std::move(array);
   }
   if (ids) {
-    py::array_t<std::uint16_t> array({n, py::ssize_t{height}, py::ssize_t{width}});
+    py::array_t<std::uint16_t> array({count, py::ssize_t{height}, py::ssize_t{width}});
     ids_data = array.mutable_data();
     ids_out = std::move(array);
   }
@@ -106,16 +112,22 @@ py::array_t<std::uint8_t> save_state(const BatchEnv& self) {
   return out;
 }
 
-void restore(BatchEnv& self, const py::array& env_ids, const py::array& states, py::array& frames,
-             py::array& facts) {
-  const py::ssize_t n = rows_of(env_ids, "env_ids");
-  const auto ids = read_vector<std::int32_t>(env_ids, "env_ids", n);
-  check_array(states, "states", py::dtype::of<std::uint8_t>(), {n, kStateBytes}, Access::kRead);
-  std::vector<WorldState> copies(static_cast<std::size_t>(n));  // bytes need not be aligned
-  std::memcpy(copies.data(), states.data(), copies.size() * sizeof(WorldState));
+void restore(BatchEnv& self, const py::array& env_ids, const py::array& states,
+             const py::array& frames, const py::array& facts) {
+  const std::size_t n = rows_of(env_ids, "env_ids");
+  const auto ids = span_of<const std::int32_t>(env_ids, "env_ids", n);
+  const auto rows = view_of<const std::uint8_t, 2>(states, "states", {n, sizeof(WorldState)});
+  std::vector<WorldState> copies(n);  // bytes need not be aligned
+  std::memcpy(copies.data(), rows.data(), rows.size());
   const auto out = outputs_of(self, frames, facts);
   const py::gil_scoped_release unlocked;
   self.restore(ids, copies, out);
+}
+
+py::tuple tuple_of(std::span<const std::string_view> names) {
+  py::tuple out(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) out[i] = py::str(names[i].data(), names[i].size());
+  return out;
 }
 
 std::unique_ptr<BatchEnv> make_env(const std::vector<PlayableHouse>& houses, int num_envs,
@@ -132,17 +144,23 @@ void bind_env(py::module_& m) {
                        collided, target_visible, target_in_view, house, room, num_rooms,
                        num_targets, rooms_seen, target_distance, target_bearing_deg,
                        target_geodesic, path_bearing_deg, held_object, arm_lift, arm_extension,
-                       wrist_yaw_deg, visible, distance);
-  PYBIND11_NUMPY_DTYPE(EpisodeSpec, seed, house, x, z, yaw_deg, num_targets, camera_noise, targets);
+                       wrist_yaw_deg, visible, distance, target_rooms, rooms_reported, task, goal,
+                       robot, max_steps, rooms_left, time_left, room_distance, target_distance_3d,
+                       target_hand_distance, hand, in_target_room, sub_done_success,
+                       manip_target_visible, manip_target_in_view, target_in_reach, holds_target,
+                       picked_up, dropped, manip_visible, in_reach);
+  PYBIND11_NUMPY_DTYPE(EpisodeSpec, seed, target_rooms, house, robot, task, goal, max_steps,
+                       num_targets, camera_noise, randomise, x, z, yaw_deg, unused, targets);
   m.attr("FACTS_DTYPE") = py::dtype::of<Facts>();
   m.attr("EPISODE_DTYPE") = py::dtype::of<EpisodeSpec>();
   m.attr("WORLD_STATE_BYTES") = kStateBytes;
   m.attr("MAX_TARGETS") = sim::kMaxTargets;
-  py::tuple names(sim::kActionNames.size());
-  for (std::size_t i = 0; i < sim::kActionNames.size(); ++i) {
-    names[i] = py::str(sim::kActionNames[i].data(), sim::kActionNames[i].size());
-  }
-  m.attr("ACTION_NAMES") = names;
+  m.attr("MAX_ROOMS") = sim::kMaxRooms;
+  m.attr("RANDOM_MATERIALS") = sim::kRandomMaterials;
+  m.attr("RANDOM_LIGHTS") = sim::kRandomLights;
+  m.attr("RANDOM_TEXTURES") = sim::kRandomTextures;
+  m.attr("ACTION_NAMES") = tuple_of(sim::kActionNames);
+  m.attr("GOALS") = tuple_of(sim::kGoalNames);
 
   py::class_<BatchEnv>(m, "BatchEnv", "N embedded worlds over a pool of threads.")
       .def(py::init(&make_env), py::arg("houses"), py::kw_only(), py::arg("num_envs"),

@@ -5,6 +5,7 @@
 #include <pybind11/numpy.h>
 
 #include <array>
+#include <span>
 #include <string>
 #include <type_traits>
 
@@ -21,11 +22,13 @@ std::string shape_text(const Extents& extents, std::size_t rank) {
   return text + "]";
 }
 
-/// Whether an array's elements are T; bool and uint8 count as the same byte.
+/// Whether an array's elements are T (a number or a struct registered with numpy); bool and uint8
+/// count as the same byte.
 template <typename T>
 bool has_items_of(const pybind11::array& array) {
   using Item = std::remove_const_t<T>;
   const pybind11::dtype dtype = array.dtype();
+  if constexpr (std::is_class_v<Item>) return dtype.equal(pybind11::dtype::of<Item>());
   // numpy has one object for each native type, and nearly every array holds that one.
   static const PyObject* const native = pybind11::dtype::of<Item>().release().ptr();
   if (dtype.ptr() == native) return true;
@@ -69,6 +72,12 @@ View<T, Rank> view_of(const pybind11::array& array, const char* name,
     if (!array.writeable()) throw ShapeError(std::string(name) + " must be writeable");
     return {static_cast<T*>(const_cast<void*>(array.data())), shape};
   }
+}
+
+/// The same of a one-dimensional array.
+template <typename T>
+std::span<T> span_of(const pybind11::array& array, const char* name, std::size_t count) {
+  return {view_of<T, 1>(array, name, {count}).data(), count};
 }
 
 /// The extents of an array that is to have Rank axes. @throws ShapeError.

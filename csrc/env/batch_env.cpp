@@ -30,9 +30,12 @@ struct BatchEnv::Impl {
     sim::World world;
     bool is_playing = false;
     render::SceneVariation variation;
-    std::array<std::int32_t, sim::kMaxTargets> pixels{};  // of each target, navigation camera
-    [[nodiscard]] std::span<const std::int32_t> target_pixels() const {
-      return {pixels.data(), world.targets().size()};
+    std::array<std::array<std::int32_t, sim::kMaxTargets>, kNumCameras> pixels{};  // of each target
+    [[nodiscard]] std::span<std::int32_t> pixels_of(int camera) {
+      return {pixels[index(camera)].data(), world.targets().size()};
+    }
+    [[nodiscard]] sim::TargetPixels target_pixels() {
+      return {pixels_of(kNavigationCamera), pixels_of(kManipulationCamera)};
     }
   };
 
@@ -59,7 +62,9 @@ struct BatchEnv::Impl {
   }
   void check_playing(std::int32_t env) const;
   void check_state(std::int32_t env, const sim::WorldState& state) const;
-  std::shared_ptr<const sim::GeodesicField> field_of(const sim::EpisodeSpec& spec);
+  sim::GoalFields fields_of(const sim::EpisodeSpec& spec);
+  void begin(Env& env) const;
+  [[nodiscard]] bool is_seen_by(const Env& env, int camera) const;
   void draw(Env& env, int camera, render::Rasterizer& rasterizer, const render::ImageView& image);
   void observe(std::int32_t env_id, render::Rasterizer& rasterizer, const StepOutputs& out);
 };
@@ -105,8 +110,21 @@ void BatchEnv::Impl::check_state(std::int32_t env, const sim::WorldState& state)
                    "saved with");
 }
 
-std::shared_ptr<const sim::GeodesicField> BatchEnv::Impl::field_of(const sim::EpisodeSpec& spec) {
-  return fields.get(houses[index(spec.house)].sim, {spec.targets.data(), index(spec.num_targets)});
+sim::GoalFields BatchEnv::Impl::fields_of(const sim::EpisodeSpec& spec) {
+  return fields.get(houses[index(spec.house)].sim, spec);
+}
+
+/// What an env keeps beside its world, from the world's new episode.
+void BatchEnv::Impl::begin(Env& env) const {
+  env.variation.material_seed = sim::draw_material_seed(env.world.state().spec);
+  env.pixels = {};
+  env.is_playing = true;
+}
+
+/// Does a camera show the targets for the facts' sake, though its frame may not be wanted?
+bool BatchEnv::Impl::is_seen_by(const Env& env, int camera) const {
+  if (camera < config.num_cameras) return true;
+  return env.world.state().spec.goal == static_cast<std::int32_t>(sim::Goal::kHold);
 }
 
 void BatchEnv::Impl::draw(Env& env, int camera, render::Rasterizer& rasterizer,
@@ -115,22 +133,21 @@ void BatchEnv::Impl::draw(Env& env, int camera, render::Rasterizer& rasterizer,
                   image);
 }
 
-/// World -> frames and facts in the caller's memory. The navigation camera is drawn last of all
-/// that may be asked of the rasteriser, so that the pixel counts are its own.
+/// World -> frames and facts in the caller's memory.
 void BatchEnv::Impl::observe(std::int32_t env_id, render::Rasterizer& rasterizer,
                              const StepOutputs& out) {
   Env& env = envs[index(env_id)];
   const std::size_t frame_bytes = index(config.width) * index(config.height) * 3;
   std::uint8_t* frames = out.frames + index(env_id) * index(config.num_cameras) * frame_bytes;
-  for (int camera = config.num_cameras - 1; camera >= 0; --camera) {
+  for (int camera = 0; camera < kNumCameras; ++camera) {
+    if (!is_seen_by(env, camera)) continue;
     render::ImageView image;
     image.width = config.width;
     image.height = config.height;
-    image.rgb = frames + index(camera) * frame_bytes;
+    if (camera < config.num_cameras) image.rgb = frames + index(camera) * frame_bytes;
     draw(env, camera, rasterizer, image);
+    rasterizer.count_pixels(env.world.targets(), env.pixels_of(camera));
   }
-  const auto targets = env.world.targets();
-  rasterizer.count_pixels(targets, {env.pixels.data(), targets.size()});
   env.world.write_facts(env.target_pixels(), out.facts[env_id]);
 }
 
@@ -160,9 +177,8 @@ void BatchEnv::reset(std::span<const std::int32_t> env_ids, std::span<const sim:
   }
   impl.pool.parallel_for(env_ids.size(), [&](std::size_t i, int thread) {
     Impl::Env& env = impl.envs[index(env_ids[i])];
-    env.world.reset(impl.houses[index(specs[i].house)].sim, specs[i], impl.field_of(specs[i]));
-    env.variation.material_seed = sim::draw_material_seed(specs[i]);
-    env.is_playing = true;
+    env.world.reset(impl.houses[index(specs[i].house)].sim, specs[i], impl.fields_of(specs[i]));
+    impl.begin(env);
     impl.observe(env_ids[i], impl.rasterizers[index(thread)], out);
   });
 }
@@ -228,9 +244,8 @@ void BatchEnv::restore(std::span<const std::int32_t> env_ids,
   impl.pool.parallel_for(env_ids.size(), [&](std::size_t i, int thread) {
     Impl::Env& env = impl.envs[index(env_ids[i])];
     const sim::EpisodeSpec& spec = states[i].spec;
-    env.world.restore(impl.houses[index(spec.house)].sim, states[i], impl.field_of(spec));
-    env.variation.material_seed = sim::draw_material_seed(spec);
-    env.is_playing = true;
+    env.world.restore(impl.houses[index(spec.house)].sim, states[i], impl.fields_of(spec));
+    impl.begin(env);
     impl.observe(env_ids[i], impl.rasterizers[index(thread)], out);
   });
 }

@@ -15,13 +15,15 @@ struct Camera {
   float near_plane = 0.01F;
 };
 
+inline constexpr std::uint16_t kRobotId = 65535;
+
 /// Caller-owned outputs of one image, row-major from the top left. A null pointer is not written.
 struct ImageView {
   int width = 0;
   int height = 0;
   std::uint8_t* rgb = nullptr;   // [height, width, 3]
   float* depth = nullptr;        // [height, width] m along the optical axis, 0 where nothing is
-  std::uint16_t* ids = nullptr;  // [height, width] 0 structure or nothing, 1 + k object k
+  std::uint16_t* ids = nullptr;  // [height, width] 0 structure or nothing, 1 + k object k, kRobotId
 };
 
 }  // namespace flare::render

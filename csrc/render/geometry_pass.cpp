@@ -59,10 +59,12 @@ void GeometryPass::Vertices::resize(std::size_t size) {
   for (std::vector<std::int32_t>* plane : {&pixel_x, &pixel_y, &outside}) plane->resize(size);
 }
 
-void GeometryPass::begin(const View& view) {
+void GeometryPass::begin() { primitives_.assign(1, Primitive{}); }
+
+void GeometryPass::look(const View& view, const Lighting& lighting) {
   view_ = view;
+  lighting_ = lighting;
   guard_ = 0.5F * kGuardBand / view.focal;
-  primitives_.assign(1, Primitive{});
 }
 
 void GeometryPass::transform(const Mesh& mesh) {
@@ -168,7 +170,8 @@ void GeometryPass::draw(const Mesh& mesh, std::uint16_t object_id, const PixelRe
     const auto primitive = static_cast<std::uint32_t>(primitives_.size());
     const std::span<const FixedPoint> corners(polygon_.corners.data(), polygon_.size);
     if (canvas.fill(corners, scissor, depth_of(face, height), primitive)) {
-      primitives_.push_back({face.color, face.surface, object_id});
+      const std::uint32_t color = face.surface < 0 ? lighting_.shade(face.color, face.normal) : 0U;
+      primitives_.push_back({color, face.surface, object_id});
     }
   }
 }

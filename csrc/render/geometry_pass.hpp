@@ -6,20 +6,24 @@
 #include <vector>
 
 #include "render/canvas.hpp"
+#include "render/lighting.hpp"
 #include "render/mesh.hpp"
 
 namespace flare::render {
 
 /// What a primitive number on the canvas stands for. Number 0 is the background.
 struct Primitive {
-  std::uint32_t color = 0;      // of a flat face
+  std::uint32_t color = 0;      // of a flat face, light applied
   std::int32_t surface = -1;    // of a patterned face
   std::uint16_t object_id = 0;  // 0 structure, 1 + k object k
 };
 
 class GeometryPass {
  public:
-  void begin(const View& view);
+  void begin();
+
+  /// The camera and the light of the next meshes, in the meshes' own coordinates.
+  void look(const View& view, const Lighting& lighting);
 
   /// Draws the faces of a mesh that look at the camera.
   void draw(const Mesh& mesh, std::uint16_t object_id, const PixelRect& scissor, Canvas& canvas);
@@ -51,6 +55,7 @@ class GeometryPass {
   [[nodiscard]] InverseDepth depth_of(const Face& face, float height) const;
 
   View view_;
+  Lighting lighting_;
   float guard_ = 1.0F;  // |X| <= guard Z keeps within the guard band, |Y| alike
   Vertices vertices_;
   Polygon polygon_;

@@ -25,10 +25,6 @@ Vec3 mean(std::span<const Vec3> points) {
   return sum * (1.0F / static_cast<float>(points.size()));
 }
 
-std::uint32_t channel(float value) {
-  return static_cast<std::uint32_t>(std::clamp(value, 0.0F, 1.0F) * 255.0F + 0.5F);
-}
-
 /// Index of a vertex, shared with an equal one among the latest: neighbours of a part are near.
 std::uint16_t add_vertex(Mesh& mesh, Vec3 p) {
   constexpr std::size_t kLookBack = 64;
@@ -46,12 +42,16 @@ std::uint16_t add_vertex(Mesh& mesh, Vec3 p) {
 
 }  // namespace
 
-void Mesh::seal() {
+void Mesh::pad() {
   const std::size_t size = (x.size() + kLanes - 1) / kLanes * kLanes;
   for (std::vector<float>* axis : {&x, &y, &z}) {
     axis->resize(size, axis->empty() ? 0.0F : axis->back());
-    axis->shrink_to_fit();
   }
+}
+
+void Mesh::seal() {
+  pad();
+  for (std::vector<float>* axis : {&x, &y, &z}) axis->shrink_to_fit();
   indices.shrink_to_fit();
   faces.shrink_to_fit();
 }
@@ -65,18 +65,6 @@ std::size_t Mesh::num_triangles() const {
 std::size_t Mesh::bytes() const {
   return (x.capacity() + y.capacity() + z.capacity()) * sizeof(float) +
          indices.capacity() * sizeof(std::uint16_t) + faces.capacity() * sizeof(Face);
-}
-
-float light(Vec3 normal) {
-  constexpr Vec3 kKey = {0.41F, 0.78F, -0.47F};
-  constexpr Vec3 kFill = {-0.83F, 0.34F, 0.44F};
-  return 0.70F + 0.26F * std::max(0.0F, dot(normal, kKey)) +
-         0.13F * std::max(0.0F, dot(normal, kFill)) + 0.05F * normal.y;
-}
-
-std::uint32_t pack_color(sim::Color color, float brightness) {
-  return channel(color.r * brightness) | channel(color.g * brightness) << 8U |
-         channel(color.b * brightness) << 16U;
 }
 
 sim::Color mix(sim::Color a, sim::Color b, float weight_of_b) {
@@ -103,7 +91,7 @@ void add_face(Mesh& mesh, std::span<const Vec3> corners, const Plane& plane, sim
   face.first = static_cast<std::uint32_t>(mesh.indices.size());
   face.count = static_cast<std::uint16_t>(corners.size());
   face.surface = surface;
-  face.color = pack_color(color, light(plane.normal));
+  face.color = color;
   for (const Vec3 corner : corners) mesh.indices.push_back(add_vertex(mesh, corner));
   mesh.faces.push_back(face);
 }

@@ -17,7 +17,7 @@ struct Face {
   std::uint32_t first = 0;  // into Mesh::indices
   std::uint16_t count = 0;
   std::int16_t surface = -1;  // index into Structure::surfaces, -1: flat `color`
-  std::uint32_t color = 0;    // 0x00BBGGRR, light already applied
+  sim::Color color;           // unlit
 };
 
 struct Mesh {
@@ -26,6 +26,8 @@ struct Mesh {
   std::vector<Face> faces;
 
   /// Ends building: pads the vertices to whole vectors of eight.
+  void pad();
+  /// The same for a mesh that is kept: gives back memory that is not used.
   void seal();
 
   [[nodiscard]] std::size_t num_triangles() const;
@@ -34,11 +36,6 @@ struct Mesh {
 
 inline constexpr std::size_t kMaxFaceVertices = 24;
 
-/// Brightness of a surface under the fixed light of all houses: ambient plus two directions, none
-/// from below; in [0.65, 1].
-float light(Vec3 normal);
-
-std::uint32_t pack_color(sim::Color color, float brightness);
 sim::Color mix(sim::Color a, sim::Color b, float weight_of_b);
 
 /// A plane and the side it is seen from: dot(normal, p) = offset, seen from where it is larger.

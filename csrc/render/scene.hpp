@@ -41,8 +41,9 @@ struct RoomScene {
 };
 
 struct ObjectScene {
-  Vec3 center;
-  float radius = 0.0F;  // of the bounding sphere
+  BoxTransform home;
+  float yaw_deg = 0.0F;  // of the box at home
+  float radius = 0.0F;   // of the bounding sphere
   BoxCorners bounds;
   std::array<Mesh, kNumLevels> levels;
 };

@@ -26,7 +26,7 @@ inline void store_rgb(I32x8 colors, std::uint8_t* target) {
 
 }  // namespace
 
-Shader::Paint Shader::make_paint(const Surface& surface, const View& view,
+Shader::Paint Shader::make_paint(const Surface& surface, const View& view, const Lighting& lighting,
                                  std::uint64_t material_seed) {
   Paint paint;
   paint.pattern = surface.pattern;
@@ -44,15 +44,15 @@ Shader::Paint Shader::make_paint(const Surface& surface, const View& view,
   const float height = std::abs(dot(surface.normal, view.position) - surface.offset);
   paint.footprint = per_pixel / std::max(height, 0.01F);
   const sim::Color color = surface_color(surface, material_seed);
-  const float brightness = 255.0F * light(surface.normal);
-  paint.r = color.r * brightness;
-  paint.g = color.g * brightness;
-  paint.b = color.b * brightness;
+  const float brightness = 255.0F * lighting.brightness(surface.normal);
+  paint.r = color.r * brightness * lighting.tint.r;
+  paint.g = color.g * brightness * lighting.tint.g;
+  paint.b = color.b * brightness * lighting.tint.b;
   return paint;
 }
 
-void Shader::begin(const Scene::Impl& scene, const View& view, std::uint64_t material_seed,
-                   std::span<const Primitive> primitives) {
+void Shader::begin(const Scene::Impl& scene, const View& view, const Lighting& lighting,
+                   std::uint64_t material_seed, std::span<const Primitive> primitives) {
   primitives_ = primitives;
   colors_.resize(primitives.size());
   paints_.resize(std::max(paints_.size(), scene.surfaces.size()));
@@ -65,7 +65,7 @@ void Shader::begin(const Scene::Impl& scene, const View& view, std::uint64_t mat
     colors_[i] = ~primitive.surface;
     if (made_[surface] != 0) continue;
     made_[surface] = 1;
-    paints_[surface] = make_paint(scene.surfaces[surface], view, material_seed);
+    paints_[surface] = make_paint(scene.surfaces[surface], view, lighting, material_seed);
   }
 }
 

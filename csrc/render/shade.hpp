@@ -7,6 +7,7 @@
 
 #include "render/canvas.hpp"
 #include "render/geometry_pass.hpp"
+#include "render/lighting.hpp"
 #include "render/scene.hpp"
 #include "render/simd.hpp"
 
@@ -16,8 +17,8 @@ class Shader {
  public:
   /// @param scene, primitives  read until the next begin()
   /// @param material_seed      SceneVariation::material_seed
-  void begin(const Scene::Impl& scene, const View& view, std::uint64_t material_seed,
-             std::span<const Primitive> primitives);
+  void begin(const Scene::Impl& scene, const View& view, const Lighting& lighting,
+             std::uint64_t material_seed, std::span<const Primitive> primitives);
 
   void write_rgb(const Canvas& canvas, std::uint8_t* rgb) const;
   void write_ids(const Canvas& canvas, std::uint16_t* ids) const;
@@ -35,7 +36,7 @@ class Shader {
   };
 
   [[nodiscard]] static Paint make_paint(const Surface& surface, const View& view,
-                                        std::uint64_t material_seed);
+                                        const Lighting& lighting, std::uint64_t material_seed);
   /// Colours of the eight pixels from column x of the row.
   template <Pattern kPattern>
   static I32x8 paint_lanes(const Paint& paint, int x, float row, F32x8 inverse_depth);

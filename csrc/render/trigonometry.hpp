@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "core/geometry.hpp"
+
 namespace flare::render {
 
 struct SinCos {
@@ -31,6 +33,11 @@ inline SinCos sin_cos_deg(float angle_deg) {
   if (quadrant < 1.5) return {cosine, -sine};
   if (quadrant < 2.5) return {-sine, -cosine};
   return {-cosine, sine};
+}
+
+/// The point turned clockwise seen from above, as a yaw is counted.
+inline Vec3 turn_about_y(Vec3 p, SinCos yaw) {
+  return {p.x * yaw.cos + p.z * yaw.sin, p.y, p.z * yaw.cos - p.x * yaw.sin};
 }
 
 }  // namespace flare::render

@@ -1,7 +1,27 @@
 #include "sim/field_cache.hpp"
 
+#include <algorithm>
+
 namespace flare::sim {
 namespace {
+
+std::vector<std::int32_t> rooms_of(std::uint64_t set) {
+  std::vector<std::int32_t> rooms;
+  for (std::int32_t r = 0; r < kMaxRooms; ++r) {
+    if ((set >> static_cast<unsigned>(r) & 1U) != 0) rooms.push_back(r);
+  }
+  return rooms;
+}
+
+GeodesicField compute(const LoadedHouse& house, Goal goal, const std::vector<std::int32_t>& ids) {
+  if (goal != Goal::kEnterRoom) {
+    return house.grid.field_to_objects(house.house, house.collision, ids,
+                                       World::kVisibilityDistance);
+  }
+  std::uint64_t rooms = 0;
+  for (const std::int32_t r : ids) rooms |= std::uint64_t{1} << static_cast<unsigned>(r);
+  return house.grid.field_to_rooms(house.house, rooms);
+}
 
 std::size_t bytes_of(const GeodesicField& field) {
   return field.distance.size() * (sizeof(float) + sizeof(std::int32_t) + sizeof(std::int8_t));
@@ -18,13 +38,11 @@ std::shared_ptr<const GeodesicField> FieldCache::find(const Key& key) {
 }
 
 std::shared_ptr<const GeodesicField> FieldCache::get(
-    const std::shared_ptr<const LoadedHouse>& house, std::span<const std::int32_t> targets) {
-  if (targets.empty()) return nullptr;
-  const Key key = {house.get(), {targets.begin(), targets.end()}};
+    const std::shared_ptr<const LoadedHouse>& house, const Key& key) {
   if (auto field = find(key)) return field;
   // Computed without the lock: two threads may do the same work, never wait for each other's.
-  auto field = std::make_shared<const GeodesicField>(house->grid.field_to_objects(
-      house->house, house->collision, targets, World::kVisibilityDistance));
+  auto field = std::make_shared<const GeodesicField>(
+      compute(*house, std::get<Goal>(key), std::get<std::vector<std::int32_t>>(key)));
   const std::lock_guard lock(mutex_);
   uses_.push_front(key);
   const auto [place, is_new] = entries_.try_emplace(key, Entry{house, field, uses_.begin()});
@@ -40,6 +58,24 @@ std::shared_ptr<const GeodesicField> FieldCache::get(
     uses_.pop_back();
   }
   return field;
+}
+
+GoalFields FieldCache::get(const std::shared_ptr<const LoadedHouse>& house,
+                           const EpisodeSpec& spec) {
+  const auto goal = static_cast<Goal>(spec.goal);
+  GoalFields fields;
+  if (goal == Goal::kEnterRoom) {
+    fields.push_back(get(house, {house.get(), goal, rooms_of(spec.target_rooms)}));
+  } else if (goal == Goal::kVisitRooms) {
+    const std::size_t num_rooms = std::min<std::size_t>(house->house.rooms.size(), kMaxRooms);
+    for (std::size_t r = 0; r < num_rooms; ++r) {
+      fields.push_back(get(house, {house.get(), Goal::kEnterRoom, {static_cast<std::int32_t>(r)}}));
+    }
+  } else if (spec.num_targets > 0) {
+    const auto* first = spec.targets.data();
+    fields.push_back(get(house, {house.get(), goal, {first, first + spec.num_targets}}));
+  }
+  return fields;
 }
 
 }  // namespace flare::sim

@@ -1,4 +1,4 @@
-// Geodesic fields by (house, targets), so that episodes with the same goal share one.
+// Geodesic fields by (house, goal), so that episodes with the same goal share one.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <span>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "sim/world.hpp"
@@ -22,18 +21,20 @@ class FieldCache {
   /// @param capacity_bytes  fields beyond it are dropped, oldest use first
   explicit FieldCache(std::size_t capacity_bytes) : capacity_(capacity_bytes) {}
 
-  /// The field of `targets` (indices into the house's objects), nullptr for no targets.
-  std::shared_ptr<const GeodesicField> get(const std::shared_ptr<const LoadedHouse>& house,
-                                           std::span<const std::int32_t> targets);
+  /// What leads to the goal of an episode that World::check accepts.
+  GoalFields get(const std::shared_ptr<const LoadedHouse>& house, const EpisodeSpec& spec);
 
  private:
-  using Key = std::pair<const LoadedHouse*, std::vector<std::int32_t>>;
+  /// House, goal, and its target objects or the words of its set of rooms.
+  using Key = std::tuple<const LoadedHouse*, Goal, std::vector<std::int32_t>>;
   struct Entry {
     std::shared_ptr<const LoadedHouse> house;  // keeps the key's address taken
     std::shared_ptr<const GeodesicField> field;
     std::list<Key>::iterator use;
   };
   std::shared_ptr<const GeodesicField> find(const Key& key);
+  std::shared_ptr<const GeodesicField> get(const std::shared_ptr<const LoadedHouse>& house,
+                                           const Key& key);
 
   std::size_t capacity_;
   std::mutex mutex_;

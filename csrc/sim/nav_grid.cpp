@@ -6,11 +6,14 @@
 #include <queue>
 #include <utility>
 
+#include "sim/polygon.hpp"
 #include "sim/sight.hpp"
 
 namespace flare::sim {
 namespace {
 
+// m; the agent's reference point is off the disc's centre, in a direction that turns with it.
+constexpr float kClearOfEdges = 0.2F;
 constexpr float kDiagonal = 1.41421356F * NavGrid::kSpacing;
 
 /// The eight neighbours as steps in a grid of `columns`; a diagonal lists the two places it passes
@@ -185,6 +188,25 @@ void NavGrid::spread(GeodesicField& field) const {
       queue.emplace(through, neighbour);
     }
   }
+}
+
+GeodesicField NavGrid::field_to_rooms(const House& house, std::uint64_t rooms) const {
+  std::vector<std::int32_t> goal_cells;
+  for (std::size_t r = 0; r < house.rooms.size() && r < kMaxRooms; ++r) {
+    if ((rooms >> r & 1U) == 0) continue;
+    std::vector<std::int32_t> inside;
+    std::vector<std::int32_t> clear;
+    for (std::size_t i = 0; i < cells_.size(); ++i) {
+      if (rooms_[i] != static_cast<std::int32_t>(r)) continue;
+      inside.push_back(static_cast<std::int32_t>(i));
+      if (distance_to_edges(house.rooms[r].polygon, cells_[i]) >= kClearOfEdges) {
+        clear.push_back(inside.back());
+      }
+    }
+    const auto& chosen = clear.empty() ? inside : clear;
+    goal_cells.insert(goal_cells.end(), chosen.begin(), chosen.end());
+  }
+  return field_to_cells(goal_cells);
 }
 
 GeodesicField NavGrid::field_to_cells(std::span<const std::int32_t> goal_cells) const {

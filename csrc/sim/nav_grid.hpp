@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "sim/collision.hpp"
+#include "sim/facts.hpp"
 #include "sim/house.hpp"
 
 namespace flare::sim {
@@ -48,6 +49,9 @@ class NavGrid {
   [[nodiscard]] GeodesicField field_to_objects(const House& house, const CollisionMap& collision,
                                                std::span<const std::int32_t> objects,
                                                float reach) const;
+  /// Distances to stand inside one of the rooms, clear of their edges where they are wide enough.
+  /// @param rooms  bit r: room r
+  [[nodiscard]] GeodesicField field_to_rooms(const House& house, std::uint64_t rooms) const;
   /// Distances to a set of cells.
   [[nodiscard]] GeodesicField field_to_cells(std::span<const std::int32_t> goal_cells) const;
 

@@ -36,6 +36,21 @@ float twice_signed_area(const std::vector<Vec2>& polygon) {
   return area;
 }
 
+Vec2 centroid(const std::vector<Vec2>& polygon) {
+  Vec2 weighted;
+  Vec2 corners;
+  for (std::size_t i = 0, j = polygon.size() - 1; i < polygon.size(); j = i++) {
+    // About the first corner: houses far from the origin lose no digits.
+    const Vec2 a = polygon[j] - polygon[0];
+    const Vec2 b = polygon[i] - polygon[0];
+    weighted = weighted + (a + b) * (a.x * b.z - b.x * a.z);
+    corners = corners + b;
+  }
+  const float area = twice_signed_area(polygon);
+  if (area == 0.0F) return polygon[0] + corners * (1.0F / static_cast<float>(polygon.size()));
+  return polygon[0] + weighted * (1.0F / (3.0F * area));
+}
+
 int find_room(const std::vector<Room>& rooms, Vec2 point, float margin) {
   int nearest = -1;
   float distance = margin;

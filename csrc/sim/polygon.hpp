@@ -16,6 +16,9 @@ float distance_to_edges(const std::vector<Vec2>& polygon, Vec2 point);
 /// Twice the signed area, m^2.
 float twice_signed_area(const std::vector<Vec2>& polygon);
 
+/// Centre of the polygon's area; of its corners where it has none.
+Vec2 centroid(const std::vector<Vec2>& polygon);
+
 /// Index of the room that holds the point, else of the nearest one within `margin` metres, else -1.
 int find_room(const std::vector<Room>& rooms, Vec2 point, float margin);
 

@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "core/rng.hpp"
 #include "sim/expert.hpp"
+#include "sim/polygon.hpp"
 
 namespace flare::sim {
 namespace {
@@ -16,10 +17,10 @@ namespace {
 // Words of the key of an episode's draws; an episode's seed already names env and episode.
 constexpr std::uint64_t kCameraDraws = 1;
 constexpr std::uint64_t kMaterialDraws = 2;
+constexpr std::uint64_t kLightDraws = 4;  // 3 are the expert's
 
-constexpr float kMaterialProbability = 0.8F;
+constexpr float kVariationProbability = 0.8F;
 constexpr float kProgress = 0.05F;  // m nearer than ever counts as progress
-constexpr int kPathLookAhead = 5;   // cells, the waypoint of path_bearing_deg is half a metre on
 
 std::span<const std::int32_t> targets_of(const EpisodeSpec& spec) {
   return {spec.targets.data(), static_cast<std::size_t>(spec.num_targets)};
@@ -27,10 +28,19 @@ std::span<const std::int32_t> targets_of(const EpisodeSpec& spec) {
 
 std::uint8_t flag(bool value) { return value ? 1 : 0; }
 
+/// Seed of what an episode draws with the original's probability, 0 where it does not.
+std::uint64_t draw_seed(const EpisodeSpec& spec, std::int32_t allowed, std::uint64_t words) {
+  if ((spec.randomise & allowed) == 0) return 0;
+  if (keyed_uniform(spec.seed, 0, 0, words, 0) >= kVariationProbability) return 0;
+  return keyed_bits(spec.seed, 0, 0, words, 1) | 1U;
+}
+
 }  // namespace
 
 LoadedHouse::LoadedHouse(House house_in)
-    : house(std::move(house_in)), collision(house), grid(house, collision) {}
+    : house(std::move(house_in)), collision(house), grid(house, collision) {
+  for (const Room& room : house.rooms) room_centroids.push_back(centroid(room.polygon));
+}
 
 void ExpertPlan::assign(std::span<const Action> way) {
   size = static_cast<std::uint8_t>(std::min(way.size(), kMost));
@@ -59,13 +69,24 @@ CameraSettings draw_cameras(const EpisodeSpec& spec) {
 }
 
 std::uint64_t draw_material_seed(const EpisodeSpec& spec) {
-  if (spec.camera_noise == 0) return 0;
-  if (keyed_uniform(spec.seed, 0, 0, kMaterialDraws, 0) >= kMaterialProbability) return 0;
-  return keyed_bits(spec.seed, 0, 0, kMaterialDraws, 1) | 1U;
+  return draw_seed(spec, kRandomMaterials, kMaterialDraws);
+}
+
+std::uint64_t draw_light_seed(const EpisodeSpec& spec) {
+  return draw_seed(spec, kRandomLights, kLightDraws);
 }
 
 void World::check(const LoadedHouse& house, const EpisodeSpec& spec) {
   const std::string where = house.house.source + ": ";
+  if (spec.goal < 0 || spec.goal >= kNumGoals) {
+    throw StateError(where + "goal " + std::to_string(spec.goal) + " is not one of the " +
+                     std::to_string(kNumGoals) + " goals 0 to " + std::to_string(kNumGoals - 1));
+  }
+  const std::size_t num_rooms = house.house.rooms.size();
+  if (num_rooms < kMaxRooms && spec.target_rooms >> num_rooms != 0) {
+    throw StateError(where + "target_rooms has a bit beyond the house's " +
+                     std::to_string(num_rooms) + " rooms");
+  }
   if (spec.num_targets < 0 || spec.num_targets > kMaxTargets) {
     throw StateError(where + "num_targets is " + std::to_string(spec.num_targets) +
                      "; an episode has 0 to " + std::to_string(kMaxTargets) + " targets");
@@ -86,10 +107,10 @@ void World::check(const LoadedHouse& house, const EpisodeSpec& spec) {
 }
 
 void World::reset(std::shared_ptr<const LoadedHouse> house, const EpisodeSpec& spec,
-                  std::shared_ptr<const GeodesicField> field) {
+                  GoalFields fields) {
   check(*house, spec);
   house_ = std::move(house);
-  field_ = std::move(field);
+  fields_ = std::move(fields);
   state_ = WorldState{};
   state_.spec = spec;
   state_.position = {spec.x, spec.z};
@@ -101,9 +122,9 @@ void World::reset(std::shared_ptr<const LoadedHouse> house, const EpisodeSpec& s
 }
 
 void World::restore(std::shared_ptr<const LoadedHouse> house, const WorldState& state,
-                    std::shared_ptr<const GeodesicField> field) {
+                    GoalFields fields) {
   house_ = std::move(house);
-  field_ = std::move(field);
+  fields_ = std::move(fields);
   state_ = state;
 }
 
@@ -128,6 +149,8 @@ void World::step(Action action) {
   state_.collided = flag(!target);
   state_.last_action_success = flag(target.has_value());
   state_.last_action = static_cast<std::int32_t>(action);
+  state_.sub_done_success = flag(action == Action::kSubDone && report_room());
+  if (action == Action::kSubDone) state_.last_action_success = state_.sub_done_success;
   ++state_.step;
   const bool is_planned =
       state_.plan.size > 0 && target && state_.plan.actions[0] == static_cast<std::uint8_t>(action);
@@ -147,15 +170,48 @@ void World::step(Action action) {
 
 void World::enter_room() {
   const int room = room_at(house_->house, state_.position);
-  if (room >= 0 && room < 64) state_.rooms_seen |= std::uint64_t{1} << static_cast<unsigned>(room);
+  if (room < 0 || room >= kMaxRooms) return;
+  state_.last_room = room;
+  const std::uint64_t bit = std::uint64_t{1} << static_cast<unsigned>(room);
+  const bool is_new = (state_.rooms_seen & bit) == 0;
+  state_.rooms_seen |= bit;
+  // The walk of visit_rooms leads on to another room: progress is measured afresh.
+  if (is_new && state_.spec.goal == static_cast<std::int32_t>(Goal::kVisitRooms)) {
+    state_.best_geodesic = -1.0F;
+  }
+}
+
+bool World::report_room() {
+  if (state_.last_room < 0) return false;
+  const std::uint64_t bit = std::uint64_t{1} << static_cast<unsigned>(state_.last_room);
+  if ((state_.rooms_reported & bit) != 0) return false;
+  state_.rooms_reported |= bit;
+  return true;
+}
+
+const GeodesicField* World::field() const {
+  if (fields_.empty()) return nullptr;
+  if (state_.spec.goal != static_cast<std::int32_t>(Goal::kVisitRooms)) return fields_[0].get();
+  const int cell = house_->grid.nearest_cell(disc_centre(pose()));
+  const GeodesicField* nearest = nullptr;
+  float least = -1.0F;
+  for (std::size_t r = 0; cell >= 0 && r < fields_.size(); ++r) {
+    const float distance = fields_[r]->distance[static_cast<std::size_t>(cell)];
+    if ((state_.rooms_seen >> r & 1U) != 0 || distance < 0.0F) continue;
+    if (least >= 0.0F && least <= distance) continue;
+    least = distance;
+    nearest = fields_[r].get();
+  }
+  return nearest;
 }
 
 void World::note_progress() {
   ++state_.stalled;
-  if (!field_) return;
+  const GeodesicField* to_goal = field();
+  if (to_goal == nullptr) return;
   const int cell = house_->grid.nearest_cell(disc_centre(pose()));
   if (cell < 0) return;
-  const float distance = field_->distance[static_cast<std::size_t>(cell)];
+  const float distance = to_goal->distance[static_cast<std::size_t>(cell)];
   const bool is_nearer = state_.best_geodesic < 0.0F ||
                          distance < state_.best_geodesic - kProgress ||
                          (distance == 0.0F && state_.best_geodesic > 0.0F);
@@ -164,57 +220,12 @@ void World::note_progress() {
   state_.stalled = 0;
 }
 
-void World::write_facts(std::span<const std::int32_t> pixels, Facts& facts) const {
-  FLARE_ASSERT(pixels.size() == targets().size());
-  facts = Facts{};
-  facts.position = {state_.position.x, kAgentHeight, state_.position.z};
-  facts.yaw_deg = state_.yaw_deg;
-  facts.travelled = state_.travelled;
-  facts.step = state_.step;
-  facts.last_action = state_.last_action;
-  facts.last_action_success = state_.last_action_success;
-  facts.collided = state_.collided;
-  facts.house = state_.spec.house;
-  facts.room = room_at(house_->house, state_.position);
-  facts.num_rooms = static_cast<std::int32_t>(house_->house.rooms.size());
-  facts.rooms_seen = state_.rooms_seen;
-  facts.held_object = -1;
-  write_targets(pixels, facts);
-}
-
-void World::write_targets(std::span<const std::int32_t> pixels, Facts& facts) const {
-  const auto& objects = house_->house.objects;
-  facts.num_targets = state_.spec.num_targets;
-  facts.target_distance = -1.0F;
-  facts.target_geodesic = -1.0F;
-  facts.distance.fill(-1.0F);
-  for (std::size_t k = 0; k < targets().size(); ++k) {
-    const Object& target = objects[static_cast<std::size_t>(targets()[k])];
-    const float distance = distance_to_object(target, state_.position);
-    const bool is_in_view = pixels[k] >= 1;
-    facts.distance[k] = distance;
-    facts.visible[k] = flag(is_in_view && distance <= kVisibilityDistance);
-    facts.target_in_view |= flag(is_in_view);
-    facts.target_visible |= facts.visible[k];
-    if (facts.target_distance >= 0.0F && facts.target_distance <= distance) continue;
-    facts.target_distance = distance;
-    const Vec2 centre = {target.center.x, target.center.z};
-    facts.target_bearing_deg = wrap_degrees(bearing_deg(state_.position, centre) - state_.yaw_deg);
+Action World::expert_action(const TargetPixels& pixels) {
+  const GeodesicField* to_goal = field();
+  if (to_goal == nullptr || state_.spec.goal != static_cast<std::int32_t>(Goal::kSee)) {
+    return Action::kDone;
   }
-  const Vec2 disc = disc_centre(pose());
-  int cell = field_ ? house_->grid.nearest_cell(disc) : -1;
-  if (cell < 0) return;
-  facts.target_geodesic = field_->distance[static_cast<std::size_t>(cell)];
-  facts.path_bearing_deg = facts.target_bearing_deg;
-  if (facts.target_geodesic <= 0.0F) return;  // arrived, or no way: look at the target itself
-  for (int i = 0; i < kPathLookAhead; ++i) cell = field_->next[static_cast<std::size_t>(cell)];
-  const Vec2 waypoint = house_->grid.cells()[static_cast<std::size_t>(cell)];
-  facts.path_bearing_deg = wrap_degrees(bearing_deg(disc, waypoint) - state_.yaw_deg);
-}
-
-Action World::expert_action(std::span<const std::int32_t> pixels) {
-  if (!field_) return Action::kDone;
-  return Expert(*house_, *field_, state_, pixels).next();
+  return Expert(*house_, *to_goal, state_, pixels.navigation).next();
 }
 
 }  // namespace flare::sim

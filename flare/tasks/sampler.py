@@ -12,6 +12,7 @@ from flare.rng import keyed_bits, keyed_integers
 from flare.tasks.instructions import object_nav_instruction
 
 MAX_TARGETS = 16  # csrc/sim/facts.hpp kMaxTargets
+_RANDOM_MATERIALS = 1  # csrc/sim/facts.hpp kRandomMaterials
 _START_TRIES = 32
 
 
@@ -171,6 +172,7 @@ class EpisodeSampler:
                 spec["house"], spec["x"], spec["z"], spec["yaw_deg"] = house, x, z, yaw
                 spec["num_targets"] = len(goal.targets)
                 spec["camera_noise"] = int(self.config.camera_noise)
+                spec["randomise"] = _RANDOM_MATERIALS if self.config.camera_noise else 0
                 spec["targets"] = -1
                 spec["targets"][0, : len(goal.targets)] = goal.targets
                 return goal, float(goal.distances[start])

@@ -17,6 +17,7 @@ DTYPE = np.dtype(
         ("yaw_deg", "<f4"),
         ("num_targets", "<i4"),
         ("camera_noise", "<i4"),
+        ("randomise", "<i4"),
         ("targets", "<i4", (MAX_TARGETS,)),
     ]
 )

@@ -1,6 +1,7 @@
 // One drawn image with all its planes, for the tests of this folder.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -18,9 +19,13 @@ struct Picture {
         ids(static_cast<std::size_t>(w * h)) {}
 
   void draw(Rasterizer& rasterizer, const Scene& scene, const Camera& camera,
-            std::uint64_t material_seed = 0) {
-    rasterizer.draw(scene, {material_seed}, camera,
+            const SceneVariation& variation = {}) {
+    rasterizer.draw(scene, variation, camera,
                     {width, height, rgb.data(), depth.data(), ids.data()});
+  }
+
+  [[nodiscard]] long count(std::uint16_t id) const {
+    return std::count(ids.begin(), ids.end(), id);
   }
 
   [[nodiscard]] std::size_t at(int x, int y) const {
@@ -46,6 +51,12 @@ struct Picture {
   std::vector<float> depth;
   std::vector<std::uint16_t> ids;
 };
+
+inline SceneVariation materials(std::uint64_t seed) {
+  SceneVariation variation;
+  variation.material_seed = seed;
+  return variation;
+}
 
 /// A camera anywhere in a rectangle of the floor, as a function of the number.
 inline Camera random_camera(std::uint64_t number, Vec2 low, Vec2 high) {

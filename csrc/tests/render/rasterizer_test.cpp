@@ -186,8 +186,8 @@ TEST_CASE("rasterizer: culling by portals changes no pixel") {
   constexpr int kPoses = 1000;
   for (std::uint64_t i = 0; i < kPoses; ++i) {
     const Camera camera = random_pose_in(house, i);
-    a.draw(culled, *scene, camera, i % 3);
-    b.draw(complete, *scene, camera, i % 3);
+    a.draw(culled, *scene, camera, materials(i % 3));
+    b.draw(complete, *scene, camera, materials(i % 3));
     REQUIRE_MESSAGE(a.ids == b.ids, "pose " << i);
     for (std::size_t k = 0; k < a.depth.size(); ++k) {
       if (a.depth[k] != b.depth[k]) {
@@ -290,7 +290,7 @@ TEST_CASE("rasterizer: golden hashes, the same on every machine and for every hi
     std::uint64_t all = 0;
     Picture p(w, h);
     for (std::uint64_t i = 0; i < 24; ++i) {
-      p.draw(rasterizer, *scene, random_camera(i, {0.3F, 0.3F}, {8.7F, 7.7F}), i % 2);
+      p.draw(rasterizer, *scene, random_camera(i, {0.3F, 0.3F}, {8.7F, 7.7F}), materials(i % 2));
       all = mix64(all ^ p.hash());
     }
     return all;
@@ -311,8 +311,8 @@ TEST_CASE("rasterizer: a material seed recolours walls and floors and nothing el
   camera.yaw_deg = 55.0F;
   camera.pitch_deg = 20.0F;
   plain.draw(rasterizer, *scene, camera);
-  varied.draw(rasterizer, *scene, camera, 7);
-  again.draw(rasterizer, *scene, camera, 7);
+  varied.draw(rasterizer, *scene, camera, materials(7));
+  again.draw(rasterizer, *scene, camera, materials(7));
   CHECK(varied.rgb == again.rgb);
   CHECK(varied.rgb != plain.rgb);
   CHECK(varied.ids == plain.ids);

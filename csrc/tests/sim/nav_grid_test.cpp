@@ -134,9 +134,13 @@ TEST_CASE("field cache: one field per key, evicted by use, unchanged when comput
   }
   const auto house = std::make_shared<const LoadedHouse>(plan);
   FieldCache cache(30000);  // two fields of about 1,300 cells of 9 bytes
-  const std::vector<std::int32_t> a = {0};
-  const std::vector<std::int32_t> b = {1, 2};
-  const std::vector<std::int32_t> c = {3};
+  EpisodeSpec a{};
+  EpisodeSpec b{};
+  EpisodeSpec c{};
+  a.num_targets = c.num_targets = 1;
+  b.num_targets = 2;
+  b.targets = {1, 2};
+  c.targets = {3};
   const auto first = cache.get(house, a);
   CHECK(cache.get(house, a) == first);
   const auto second = cache.get(house, b);
@@ -145,6 +149,6 @@ TEST_CASE("field cache: one field per key, evicted by use, unchanged when comput
   CHECK(cache.get(house, a) == first);
   const auto again = cache.get(house, b);
   CHECK(again != second);
-  CHECK(again->distance == second->distance);
-  CHECK(cache.get(house, {}) == nullptr);
+  CHECK(again[0]->distance == second[0]->distance);
+  CHECK(cache.get(house, EpisodeSpec{}).empty());
 }

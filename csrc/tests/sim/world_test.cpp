@@ -34,14 +34,12 @@ struct Play {
 
   Play(House plan, const EpisodeSpec& spec)
       : house(std::make_shared<LoadedHouse>(std::move(plan))) {
-    world.reset(
-        house, spec,
-        cache.get(house, {spec.targets.data(), static_cast<std::size_t>(spec.num_targets)}));
+    world.reset(house, spec, cache.get(house, spec));
   }
   Facts facts(std::vector<std::int32_t> pixels = {}) const {
     pixels.resize(world.targets().size());
     Facts out{};
-    world.write_facts(pixels, out);
+    world.write_facts({pixels, pixels}, out);
     return out;
   }
 };
@@ -115,8 +113,9 @@ TEST_CASE("world: a turn swings the body and can be blocked") {
 TEST_CASE("world: done moves nothing, the arm is refused, bad actions are refused") {
   Play play(square_room(), spec_at(2, 2, 0));
   play.world.step(Action::kDone);
-  play.world.step(Action::kSubDone);
   CHECK(play.world.state().last_action_success == 1);
+  CHECK(play.facts().last_action_success == 0);  // no target is seen
+  play.world.step(Action::kSubDone);
   CHECK(play.world.state().step == 2);
   CHECK_THROWS_AS(play.world.step(Action::kPickup), flare::StateError);
   CHECK_THROWS_AS(play.world.step(static_cast<Action>(20)), flare::StateError);
@@ -126,7 +125,7 @@ TEST_CASE("world: done moves nothing, the arm is refused, bad actions are refuse
 
 TEST_CASE("world: a bad start or target is refused and changes nothing") {
   Play play(square_room(), spec_at(2, 2, 0));
-  const auto reset = [&](const EpisodeSpec& spec) { play.world.reset(play.house, spec, nullptr); };
+  const auto reset = [&](const EpisodeSpec& spec) { play.world.reset(play.house, spec, {}); };
   CHECK_THROWS_AS(reset(spec_at(0.1F, 2, 0)), flare::StateError);
   CHECK_THROWS_AS(reset(spec_at(NAN, 2, 0)), flare::StateError);
   CHECK_THROWS_AS(reset(spec_at(2, 2, 0, {0})), flare::StateError);
@@ -167,11 +166,65 @@ TEST_CASE("world: rooms entered are remembered") {
   CHECK(play.facts().num_rooms == 2);
 }
 
+TEST_CASE("world: a room is reported once, the goal is to have reported all") {
+  EpisodeSpec spec = spec_at(3.5F, 2, 90);
+  spec.goal = static_cast<std::int32_t>(Goal::kVisitRooms);
+  spec.max_steps = 9;
+  Play play(two_rooms(1.5F, 2.5F), spec);
+  CHECK(play.facts().rooms_left == 1);
+  CHECK(play.facts().time_left == 9);
+  const float to_door = play.facts().target_geodesic;  // to the other room, clear of its edge
+  CHECK(to_door > 0.5F);
+  CHECK(to_door < 1.2F);
+  CHECK(std::abs(play.facts().path_bearing_deg) < 10.0F);
+  play.world.step(Action::kSubDone);
+  CHECK(play.facts().sub_done_success == 1);
+  CHECK(play.facts().last_action_success == 1);
+  CHECK(play.facts().rooms_reported == 1);
+  play.world.step(Action::kSubDone);
+  CHECK(play.facts().sub_done_success == 0);
+  CHECK(play.facts().last_action_success == 0);
+  for (int i = 0; i < 4; ++i) play.world.step(Action::kMoveAhead);
+  CHECK(play.facts().rooms_left == 0);
+  CHECK(play.facts().target_geodesic == -1.0F);  // no room is left to walk to
+  play.world.step(Action::kDone);
+  CHECK(play.facts().last_action_success == 0);
+  play.world.step(Action::kSubDone);
+  CHECK(play.facts().rooms_reported == 3);
+  play.world.step(Action::kDone);
+  CHECK(play.facts().last_action_success == 1);
+  CHECK(play.facts().time_left == 0);
+}
+
+TEST_CASE("world: the way into a target room, by hand") {
+  EpisodeSpec spec = spec_at(2, 2, 90);
+  spec.goal = static_cast<std::int32_t>(Goal::kEnterRoom);
+  spec.target_rooms = 2;
+  Play play(two_rooms(1.5F, 2.5F), spec);
+  const Facts start = play.facts();
+  CHECK(start.in_target_room == 0);
+  CHECK(start.room_distance == doctest::Approx(4.0));  // to (6, 2)
+  // The disc at (1.89, 2) walks to x = 4.2 in the next room; places are 0.1 m apart.
+  CHECK(start.target_geodesic == doctest::Approx(2.3).epsilon(0.05));
+  for (int i = 0; i < 12; ++i) play.world.step(Action::kMoveAhead);
+  CHECK(play.facts().in_target_room == 1);
+  CHECK(play.facts().target_geodesic == 0.0F);
+  play.world.step(Action::kDone);
+  CHECK(play.facts().last_action_success == 1);
+  spec.target_rooms = 4;
+  CHECK_THROWS_AS(World::check(*play.house, spec), flare::StateError);
+  spec.target_rooms = 1;
+  spec.goal = kNumGoals;
+  CHECK_THROWS_AS(World::check(*play.house, spec), flare::StateError);
+}
+
 TEST_CASE("world: camera noise is drawn from the grids of the original") {
   EpisodeSpec spec = spec_at(2, 2, 0);
   CHECK(draw_cameras(spec).nav_pitch_deg == 27.0F);
   CHECK(draw_material_seed(spec) == 0);
   spec.camera_noise = 1;
+  spec.randomise = kRandomMaterials;
+  CHECK(draw_light_seed(spec) == 0);
   int randomised = 0;
   for (spec.seed = 0; spec.seed < 1000; ++spec.seed) {
     const CameraSettings cameras = draw_cameras(spec);
@@ -193,13 +246,15 @@ TEST_CASE("world: a restored world goes on as if it had not stopped") {
   House plan = two_rooms(1.5F, 2.5F);
   add_box(plan, {7.5F, 0.4F, 2}, {0.4F, 0.8F, 0.4F});
   Play play(plan, spec_at(2, 3, 200, {0}));
-  for (int i = 0; i < 6; ++i) play.world.step(play.world.expert_action(std::vector<int>{0}));
+  const std::vector<std::int32_t> none = {0};
+  const TargetPixels unseen = {none, none};
+  for (int i = 0; i < 6; ++i) play.world.step(play.world.expert_action(unseen));
   const WorldState saved = play.world.state();
   World other;
-  other.restore(play.house, saved, play.cache.get(play.house, play.world.targets()));
+  other.restore(play.house, saved, play.cache.get(play.house, saved.spec));
   for (int i = 0; i < 10; ++i) {
-    const Action action = play.world.expert_action(std::vector<int>{0});
-    CHECK(other.expert_action(std::vector<int>{0}) == action);
+    const Action action = play.world.expert_action(unseen);
+    CHECK(other.expert_action(unseen) == action);
     play.world.step(action);
     other.step(action);
     CHECK(std::memcmp(&play.world.state(), &other.state(), sizeof(WorldState)) == 0);
@@ -220,7 +275,7 @@ TEST_CASE("expert: finds the target of the other room from every start, facing i
         ++episodes;
         for (int i = 0; i < 100; ++i) {
           const auto pixels = ideal_pixels(play.world);
-          const Action action = play.world.expert_action(pixels);
+          const Action action = play.world.expert_action({pixels, pixels});
           play.world.step(action);
           if (action != Action::kDone) continue;
           const Facts facts = play.facts(pixels);
