@@ -102,6 +102,13 @@ COMMANDS = (
         "list what would not load of a house file",
     ),
     Command(
+        "houses stats",
+        "flare.houses.commands",
+        "StatsConfig",
+        "run_stats",
+        "count what the houses of files are like, side by side",
+    ),
+    Command(
         "doctor",
         "flare.doctor",
         "DoctorConfig",

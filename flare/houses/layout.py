@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flare.houses.draws import Draws
+from flare.houses.styles import Style
 
 GRID = 0.25  # m a layout cell
 FIRST_ROOM = 2
@@ -75,14 +76,25 @@ class Layout:
         """Floor area in m²."""
         return float(np.count_nonzero(self.labels == room)) * GRID * GRID
 
+    def other_side(self, segment: Segment) -> Segment:
+        """The same wall piece seen from the neighbour, which must be a room."""
+        return next(
+            other
+            for other in self.segments[segment.neighbour]
+            if other.p0 == segment.p1 and other.p1 == segment.p0
+        )
 
-def make_layout(rooms: Sequence[RoomSpec], outer_shape: str, draws: Draws) -> Layout | None:
+
+def make_layout(
+    rooms: Sequence[RoomSpec], outer_shape: str, style: Style, draws: Draws
+) -> Layout | None:
     """Lay the rooms out.
 
     Args:
         rooms: types and areas; the areas come out within a grid line of what is asked, except where
             a corner is given to a neighbour or cut off.
         outer_shape: "rectangle", or "any" to cut a corner off some houses.
+        style: how often corners change hands.
         draws: the house's random numbers.
 
     Returns: None where these numbers lead to rooms that are too narrow; try other numbers.
@@ -95,8 +107,9 @@ def make_layout(rooms: Sequence[RoomSpec], outer_shape: str, draws: Draws) -> La
     numbered = [(FIRST_ROOM + i, room.area) for i, room in enumerate(rooms)]
     if not _split(labels, (0, 0, columns, rows), draws.shuffled(numbered), draws):
         return None
-    if len(rooms) > 1 and draws.chance(0.5):
-        _give_corner_away(labels, draws)
+    for _ in range(max(round(style.corners_per_room * len(rooms)), 1)):
+        if len(rooms) > 1 and draws.chance(style.corner_chance):
+            _give_corner_away(labels, draws)
     if outer_shape == "any" and draws.chance(0.5):
         _cut_outer_corner(labels, draws)
     segments = {}
