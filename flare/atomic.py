@@ -23,25 +23,10 @@ def atomic_write(path: PathLike) -> Iterator[BinaryIO]:
     """Open ``path`` for writing bytes; it appears, whole, when the block ends without an error.
 
     Raises:
-        UserError: the disk is full, or the folder is missing or read-only.
+        UserError: as atomic_path.
     """
-    final = Path(path)
-    temporary = temporary_name(final)
-    written = 0
-    try:
-        with open(temporary, "xb") as file:
-            try:
-                yield file
-                file.flush()
-            finally:
-                written = _position(file)
-            os.fsync(file.fileno())
-        os.replace(temporary, final)
-        sync_directory(final.parent)
-    except OSError as error:
-        raise explained(error, final, written) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(path) as temporary, open(temporary, "xb") as file:
+        yield file
 
 
 @contextmanager
@@ -59,7 +44,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         os.replace(temporary, final)
         sync_directory(final.parent)
     except OSError as error:
-        raise explained(error, final, 0) from error
+        raise explained(error, final, _size(temporary)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -166,11 +151,8 @@ def _sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def _position(file: BinaryIO) -> int:
-    try:
-        return file.tell()
-    except (OSError, ValueError):  # the caller closed it, or flushing failed
-        return 0
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def explained(error: OSError, path: Path, written: int) -> OSError | UserError:

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "render/triangulate.hpp"
+#include "sim/polygon.hpp"
 
 namespace flare::render {
 namespace {
@@ -35,7 +35,7 @@ std::array<Vec2, 4> footprint(const BoxTransform& box) {
 }
 
 bool overlap(const std::array<Vec2, 4>& box, std::span<const Vec2> polygon) {
-  if (contains(polygon, box[0]) || contains(box, polygon[0])) return true;
+  if (sim::polygon_contains(polygon, box[0]) || sim::polygon_contains(box, polygon[0])) return true;
   for (std::size_t i = 0; i < polygon.size(); ++i) {
     const Vec2 a = polygon[i];
     const Vec2 b = polygon[(i + 1) % polygon.size()];

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "render/structure.hpp"
-#include "render/triangulate.hpp"
+#include "sim/polygon.hpp"
 
 namespace flare::render {
 namespace {
@@ -48,7 +48,7 @@ Edge make_edge(const std::vector<Vec2>& polygon, std::size_t i) {
   edge.along = d * (1.0F / edge.length);
   edge.inwards = {-edge.along.z, edge.along.x};
   const Vec2 probe = a + d * 0.5F + edge.inwards * 0.02F;
-  if (!contains(polygon, probe)) edge.inwards = edge.inwards * -1.0F;
+  if (!sim::polygon_contains(polygon, probe)) edge.inwards = edge.inwards * -1.0F;
   return edge;
 }
 
@@ -208,7 +208,8 @@ void find_visible_rooms(const Scene::Impl& scene, const View& view, VisibleRooms
   visible.order.clear();
   const Vec2 at = {view.position.x, view.position.z};
   for (std::size_t room = 0; room < scene.outside(); ++room) {
-    if (contains(scene.rooms[room].polygon, at)) visit(scene, view, room, view.full(), visible);
+    if (sim::polygon_contains(scene.rooms[room].polygon, at))
+      visit(scene, view, room, view.full(), visible);
   }
   // Out of doors, or looking out: nothing is known to hide anything.
   if (visible.order.empty() || !visible.rects[scene.outside()].empty()) {

@@ -5,6 +5,7 @@
 
 #include "render/triangulate.hpp"
 #include "sim/door_leaf.hpp"
+#include "sim/polygon.hpp"
 
 namespace flare::render {
 namespace {
@@ -239,10 +240,10 @@ Vec2 wall_normal(const sim::House& house, const sim::Wall& wall) {
   const Vec2 probe = (wall.p0 + wall.p1) * 0.5F + n * 0.02F;
   if (wall.room >= 0) {
     const auto& polygon = house.rooms[static_cast<std::size_t>(wall.room)].polygon;
-    return contains(polygon, probe) ? n : n * -1.0F;
+    return sim::polygon_contains(polygon, probe) ? n : n * -1.0F;
   }
   for (const sim::Room& room : house.rooms) {
-    if (contains(room.polygon, probe)) return n * -1.0F;
+    if (sim::polygon_contains(room.polygon, probe)) return n * -1.0F;
   }
   return n;
 }

@@ -75,16 +75,4 @@ std::vector<std::array<std::size_t, 3>> triangulate(std::span<const Vec2> polygo
   return triangles;
 }
 
-bool contains(std::span<const Vec2> polygon, Vec2 point) {
-  bool inside = false;
-  for (std::size_t i = 0, j = polygon.size() - 1; i < polygon.size(); j = i++) {
-    const Vec2 a = polygon[i];
-    const Vec2 b = polygon[j];
-    if ((a.z > point.z) == (b.z > point.z)) continue;
-    const float x = a.x + (b.x - a.x) * ((point.z - a.z) / (b.z - a.z));
-    if (point.x < x) inside = !inside;
-  }
-  return inside;
-}
-
 }  // namespace flare::render

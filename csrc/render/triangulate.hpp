@@ -13,7 +13,4 @@ namespace flare::render {
 /// @returns triples of indices into `polygon`, covering it without overlap
 std::vector<std::array<std::size_t, 3>> triangulate(std::span<const Vec2> polygon);
 
-/// Is the point inside (even-odd rule)?
-bool contains(std::span<const Vec2> polygon, Vec2 point);
-
 }  // namespace flare::render

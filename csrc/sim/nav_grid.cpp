@@ -36,22 +36,11 @@ std::array<Neighbour, 8> neighbours(int columns) {
            {-up - 1, -up, -1, kDiagonal}}};
 }
 
-bool polygon_holds(const std::vector<Vec2>& polygon, Vec2 p) {
-  bool is_inside = false;
-  for (std::size_t i = 0, j = polygon.size() - 1; i < polygon.size(); j = i++) {
-    const Vec2 a = polygon[i];
-    const Vec2 b = polygon[j];
-    if ((a.z > p.z) == (b.z > p.z)) continue;
-    if (p.x < a.x + (b.x - a.x) * (p.z - a.z) / (b.z - a.z)) is_inside = !is_inside;
-  }
-  return is_inside;
-}
-
 }  // namespace
 
 int room_at(const House& house, Vec2 point) {
   for (std::size_t i = 0; i < house.rooms.size(); ++i) {
-    if (polygon_holds(house.rooms[i].polygon, point)) return static_cast<int>(i);
+    if (polygon_contains(house.rooms[i].polygon, point)) return static_cast<int>(i);
   }
   return -1;
 }

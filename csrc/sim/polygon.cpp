@@ -5,7 +5,7 @@
 
 namespace flare::sim {
 
-bool polygon_contains(const std::vector<Vec2>& polygon, Vec2 point) {
+bool polygon_contains(std::span<const Vec2> polygon, Vec2 point) {
   bool inside = false;
   for (std::size_t i = 0, j = polygon.size() - 1; i < polygon.size(); j = i++) {
     const Vec2 a = polygon[i];

@@ -1,6 +1,7 @@
 // Points and the polygons of rooms.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "sim/house.hpp"
@@ -8,7 +9,7 @@
 namespace flare::sim {
 
 /// Even-odd rule; a point on an edge may count either way.
-bool polygon_contains(const std::vector<Vec2>& polygon, Vec2 point);
+bool polygon_contains(std::span<const Vec2> polygon, Vec2 point);
 
 /// Distance in metres from a point to the polygon's nearest edge.
 float distance_to_edges(const std::vector<Vec2>& polygon, Vec2 point);

@@ -1,9 +1,8 @@
 """Sizes of the policy's parts, and the presets in use."""
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from flare.errors import UserError
 from flare.specs import CameraSpec
@@ -125,31 +124,6 @@ class PolicyConfig:
     def num_cached_layers(self) -> int:
         """Attention layers with keys to remember: the actor's, then the critic tower's."""
         return self.num_layers * (2 if self.critic == "tower" else 1)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "PolicyConfig":
-        """Rebuild what ``dataclasses.asdict`` gave, also after a trip through JSON.
-
-        Raises:
-            UserError: an unknown field or a value that does not fit.
-        """
-        image = dict(values.get("image", {}))
-        if "channels" in image:
-            image["channels"] = tuple(image["channels"])
-        _reject_unknown(ImageEncoderConfig, image, "image.")
-        _reject_unknown(cls, values, "")
-        return cls(**{**values, "image": ImageEncoderConfig(**image)})
-
-
-def _reject_unknown(cls: type, values: Mapping[str, Any], prefix: str) -> None:
-    known = {f.name for f in dataclasses.fields(cls)}
-    for name in values:
-        _require(
-            name in known,
-            f"{prefix}{name}",
-            "unknown field of the policy",
-            f"use one of {', '.join(sorted(known))}",
-        )
 
 
 def small_preset(

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flare.checkpoint import Checkpoint
@@ -36,22 +34,6 @@ class TrainState:
     # Arrays that outlive an iteration, by name: the sampler's episode index of each env [N], the KV
     # cache, the worlds' state bytes (uint8).
     tensors: dict[str, Tensor] = field(default_factory=dict)
-
-    def put_array(self, name: str, array: NDArray[Any]) -> None:
-        """Keep a copy of a numpy array under ``name``; a structured one as its bytes."""
-        flat = np.ascontiguousarray(array)
-        plain = flat if flat.dtype.kind in "biuf" else flat.view(np.uint8).reshape(*flat.shape, -1)
-        if plain.dtype in (np.uint16, np.uint32, np.uint64):
-            plain = plain.view(np.dtype(f"i{plain.dtype.itemsize}"))  # same bits; all torch has
-        self.tensors[name] = torch.from_numpy(plain.copy())
-
-    def get_array(self, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """The array that put_array kept, as its original ``dtype``."""
-        stored: NDArray[Any] = self.tensors[name].numpy()
-        if stored.dtype == dtype:
-            return stored.copy()
-        viewed = stored.copy().view(dtype)
-        return viewed if stored.dtype.itemsize == dtype.itemsize else viewed[..., 0]
 
     def to_checkpoint(
         self,

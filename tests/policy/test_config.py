@@ -1,13 +1,14 @@
 """The policy's config: shapes that follow from it, JSON, refusals."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flare.config import from_dict, to_dict
 from flare.errors import UserError
 from flare.policy.config import ImageEncoderConfig, PolicyConfig, small_preset
 from flare.policy.image_encoder import ImageEncoder
@@ -37,7 +38,7 @@ def test_grid_is_what_the_convolutions_make(height, width, cameras, layers, stri
 
 def test_config_survives_json():
     config = replace(TINY, critic="facts")
-    assert PolicyConfig.from_dict(json.loads(json.dumps(asdict(config)))) == config
+    assert from_dict(json.loads(json.dumps(to_dict(config))), PolicyConfig) == config
 
 
 @pytest.mark.parametrize("cameras", [1, 2])
@@ -83,6 +84,6 @@ def test_bad_image_values_are_refused_by_name(key, change):
 
 def test_unknown_fields_are_refused_by_name():
     with pytest.raises(UserError, match=r"image\.depth: unknown field"):
-        PolicyConfig.from_dict({"image": {"depth": 3}})
+        from_dict({"image": {"depth": 3}}, PolicyConfig)
     with pytest.raises(UserError, match="dropout: unknown field"):
-        PolicyConfig.from_dict({"dropout": 0.1})
+        from_dict({"dropout": 0.1}, PolicyConfig)

@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "render/triangulate.hpp"
 #include "sim/house_loader.hpp"
+#include "sim/polygon.hpp"
 #include "tests/render/picture.hpp"
 
 namespace flare::render {
@@ -48,7 +48,8 @@ std::vector<Camera> make_poses(const sim::House& house, int count) {
     Camera camera = random_camera(i, house.bounds.min, house.bounds.max);
     const Vec2 at = {camera.position.x, camera.position.z};
     bool inside = false;
-    for (const sim::Room& room : house.rooms) inside = inside || contains(room.polygon, at);
+    for (const sim::Room& room : house.rooms)
+      inside = inside || sim::polygon_contains(room.polygon, at);
     if (!inside || !is_clear(house, at)) continue;
     camera.position.y = 1.446F;
     camera.pitch_deg = 27.0F;

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/rng.hpp"
+#include "sim/polygon.hpp"
 
 namespace flare::render {
 namespace {
@@ -50,9 +51,9 @@ TEST_CASE("triangulate: a random point is in as many triangles as polygons") {
                     -0.5F + 5.0F * keyed_uniform(1, i, 0, 0, 1)};
     int inside = 0;
     for (const auto& t : triangles) {
-      inside += contains(std::vector<Vec2>{u[t[0]], u[t[1]], u[t[2]]}, p) ? 1 : 0;
+      inside += sim::polygon_contains(std::vector<Vec2>{u[t[0]], u[t[1]], u[t[2]]}, p) ? 1 : 0;
     }
-    CHECK(inside == (contains(u, p) ? 1 : 0));
+    CHECK(inside == (sim::polygon_contains(u, p) ? 1 : 0));
   }
 }
 
