@@ -16,6 +16,7 @@ from flare.houses.check import HouseCheck, check_house
 from flare.houses.files import read_houses
 from flare.houses.generator import GeneratorConfig, generate_houses
 from flare.houses.plan import draw_plan
+from flare.houses.schema import SCHEMA
 from flare.houses.statistics import HouseStatistics, file_statistics
 from flare.houses.statistics_table import statistics_table
 
@@ -142,11 +143,18 @@ def run_check(config: CheckConfig) -> int:
     for check in checks:
         if config.verbose or not check.ok:
             print(f"{'ok     ' if check.ok else 'REFUSED'}  {check}")
+        if check.schema_faults:
+            more = len(check.schema_faults) - 1
+            rest = f" (and {more} more)" if more else ""
+            print(f"SCHEMA   {check.source}: {check.schema_faults[0]}{rest}")
     for title, field_name in (
         ("types drawn as plain bodies", "unknown_types"),
         ("sizes guessed from the type", "guessed_sizes"),
     ):
         print(_tally(title, [getattr(check, field_name) for check in checks]))
+    loaded = [check for check in checks if check.room_types]
+    sound = sum(not check.schema_faults for check in loaded)
+    print(f"{sound} of {len(loaded)} keep to schema {SCHEMA} as AI2-THOR reads it")
     refused = sum(not check.ok for check in checks)
     print(f"{len(checks) - refused} of {len(checks)} houses of {config.houses} can be played")
     return int(refused > 0)
@@ -155,9 +163,9 @@ def run_check(config: CheckConfig) -> int:
 def run_stats(config: StatsConfig) -> int:
     """Print what the houses of each file are like, side by side."""
     found: dict[str, HouseStatistics] = {}
+    totals = [len(read_houses(path, config.limit)) for path in config.houses]
     with Console("houses stats", file=sys.stderr) as console:
-        for path in config.houses:
-            total = len(read_houses(path, config.limit))
+        for path, total in zip(config.houses, totals, strict=True):
             with console.stage(path.name, total=total, unit="houses") as stage:
                 found[os.fspath(path)] = file_statistics(
                     path, config.limit, lambda: stage.update(advance=1)

@@ -105,7 +105,8 @@ def make_layout(
     rows = round(total / columns)
     labels = np.zeros((rows, columns), np.int16)
     numbered = [(FIRST_ROOM + i, room.area) for i, room in enumerate(rooms)]
-    if not _split(labels, (0, 0, columns, rows), draws.shuffled(numbered), draws):
+    whole = (0, 0, columns, rows)
+    if not _split(labels, whole, draws.shuffled(numbered), style.split_tries, draws):
         return None
     for _ in range(max(round(style.corners_per_room * len(rooms)), 1)):
         if len(rooms) > 1 and draws.chance(style.corner_chance):
@@ -126,6 +127,7 @@ def _split(
     labels: Labels,
     box: tuple[int, int, int, int],
     rooms: list[tuple[int, float]],
+    tries: int,
     draws: Draws,
 ) -> bool:
     """Fill the box (x0, z0, x1, z1 in cells) with rooms in proportion to their areas."""
@@ -135,18 +137,22 @@ def _split(
         labels[z0:z1, x0:x1] = rooms[0][0]
         short, long = min(width, depth), max(width, depth)
         return short >= _NARROWEST and long <= _LONGEST_ASPECT * short
-    half = len(rooms) // 2
-    first = draws.integer(max(half - 1, 1), min(half + 1, len(rooms) - 1))
-    share = sum(area for _, area in rooms[:first]) / sum(area for _, area in rooms)
-    if width >= depth:
-        cut = x0 + round(width * share)
-        boxes = (x0, z0, cut, z1), (cut, z0, x1, z1)
-    else:
-        cut = z0 + round(depth * share)
-        boxes = (x0, z0, x1, cut), (x0, cut, x1, z1)
-    return _split(labels, boxes[0], rooms[:first], draws) and _split(
-        labels, boxes[1], rooms[first:], draws
-    )
+    for attempt in range(tries):
+        order = draws.shuffled(rooms) if attempt > 0 else rooms
+        half = len(order) // 2
+        first = draws.integer(max(half - 1, 1), min(half + 1, len(order) - 1))
+        share = sum(area for _, area in order[:first]) / sum(area for _, area in order)
+        if width >= depth:
+            cut = x0 + round(width * share)
+            boxes = (x0, z0, cut, z1), (cut, z0, x1, z1)
+        else:
+            cut = z0 + round(depth * share)
+            boxes = (x0, z0, x1, cut), (x0, cut, x1, z1)
+        if _split(labels, boxes[0], order[:first], tries, draws) and _split(
+            labels, boxes[1], order[first:], tries, draws
+        ):
+            return True
+    return False
 
 
 def _corner_box(labels: Labels, room: int, draws: Draws) -> tuple[slice, slice] | None:

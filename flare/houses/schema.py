@@ -274,7 +274,7 @@ def _check_rectangle(wall: dict[str, Any], path: str, faults: Faults) -> None:
 
 def floor_points(wall: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, float]]:
     """Find the two lowest points (x, z) of a wall, in the order of the document."""
-    order = sorted(enumerate(wall["polygon"]), key=lambda pair: (pair[1]["y"], pair[0]))
+    order = sorted(enumerate(wall["polygon"]), key=lambda pair: (pair[1].get("y", 0.0), pair[0]))
     first, second = (wall["polygon"][i] for i, _ in sorted(order[:2], key=lambda pair: pair[0]))
     return (first["x"], first["z"]), (second["x"], second["z"])
 

@@ -124,7 +124,7 @@ def place_goal(floor: Floor, type_name: str, draws: Draws) -> bool:
     where = _floor_kinds(floor.style).get(type_name)
     if where is not None and not _lies_on_tops(floor, type_name):
         return any(place_type(floor, type_name, where, room, draws) for room in rooms)
-    for room in rooms:
+    for room in rooms * floor.style.goal_tries:
         stands = floor.style.stands.get(floor.layout.room_types[room], ("SideTable", "Desk"))
         stand = "TVStand" if type_name == "Television" else draws.choice(stands)
         receptacle = place_type(floor, stand, "wall", room, draws)

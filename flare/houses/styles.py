@@ -24,6 +24,7 @@ class Style:
     # A house's rooms are chosen before all attempts at it, so that failures favour no small houses;
     # its rooms are large or small together.
     rooms_first: bool = False
+    split_tries: int = 1  # ways tried to divide each part of the floor among its rooms
     ceiling_skew: float = 1.0  # exponent: above 1, low ceilings are more frequent
     corner_chance: float = 0.5  # of a corner given to a neighbour, per try
     corners_per_room: float = 0.0  # tries; 0: one a house
@@ -48,6 +49,7 @@ class Style:
         default_factory=lambda: kinds.ROOM_FURNITURE
     )
     full_room: float | None = None  # m²; a larger room is furnished a second time, more thinly
+    goal_tries: int = 1  # times that each room is tried for a missing goal's receptacle
     stands: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # new ones for goals, by room
@@ -215,6 +217,7 @@ PROCTHOR = Style(
         ),
     },
     rooms_first=True,
+    split_tries=4,
     ceiling_skew=1.5,
     corner_chance=0.6,
     corners_per_room=0.5,
@@ -237,6 +240,7 @@ PROCTHOR = Style(
     behind_door=1.3,
     furniture=_FURNITURE,
     full_room=28.0,
+    goal_tries=3,
     stands={_K: ("SideTable",), _b: ("SideTable",)},
     chair_gap=0.2,
     chair_turn_deg=14.0,
