@@ -1,6 +1,6 @@
 """Attention of one query per environment against its cached keys.
 
-For environment n and head h, over the first ``kv_len[n]`` places s of the cache:
+For environment n and head h, over the places s of the cache with kv_start[n] <= s < kv_len[n]:
 
     out[n, h] = sum_s softmax_s(scale · q[n, h] · cache_k[n, s, h]) · cache_v[n, s, h]
 
@@ -8,6 +8,7 @@ Shapes, dt = float32, bfloat16, float16 or float64:
     q                 [N, H, D] dt
     cache_k, cache_v  [N, S, H, D] dt, [S, H, D] contiguous
     kv_len            [N] integers, 1 to S
+    kv_start          [N] integers, 0 to kv_len - 1; 0 by default
     out               [N, H, D] dt
 
 Inference only: the launcher keeps no graph. Source: Vaswani et al. 2017, section 3.2.1.
@@ -25,6 +26,7 @@ def decode_attention_reference(
     cache_v: Tensor,
     *,
     kv_len: Tensor,
+    kv_start: Tensor | None = None,
     scale: float | None = None,
     upcast: bool = True,
 ) -> Tensor:
@@ -36,7 +38,10 @@ def decode_attention_reference(
     if upcast:
         q, cache_k, cache_v = q.double(), cache_k.double(), cache_v.double()
     scores = torch.einsum("nhd,nshd->nhs", q, cache_k) * (scale or q.shape[-1] ** -0.5)
-    filled = torch.arange(cache_k.shape[1], device=q.device) < kv_len[:, None]
+    places = torch.arange(cache_k.shape[1], device=q.device)
+    filled = places < kv_len[:, None]
+    if kv_start is not None:
+        filled &= places >= kv_start[:, None]
     weights = scores.masked_fill(~filled[:, None], float("-inf")).softmax(-1)
     return torch.einsum("nhs,nshd->nhd", weights, cache_v).to(dtype)
 
@@ -54,6 +59,7 @@ def decode_attention(
     cache_v: Tensor,
     *,
     kv_len: Tensor,
+    kv_start: Tensor | None = None,
     scale: float | None = None,
 ) -> Tensor:
     """One query per environment against its cache, no gradient.
@@ -67,6 +73,7 @@ def decode_attention(
         cache_k: [N, S, H, D] of q's dtype, [S, H, D] contiguous.
         cache_v: the same for values.
         kv_len: [N] integers from 1 to S, filled places of each environment's cache.
+        kv_start: [N] integers below kv_len, places that come before are not seen; None: all are.
         scale: of the scores; D ** -0.5 by default.
 
     Returns:
@@ -87,7 +94,10 @@ def decode_attention(
             f"expected caches [{n}, S, {heads}, {dim}] and kv_len [{n}], "
             f"got {list(cache_k.shape)}, {list(kv_len.shape)}"
         )
-    empty = torch.arange(size, device=q.device) >= kv_len[:, None]
+    places = torch.arange(size, device=q.device)
+    empty = places >= kv_len[:, None]
+    if kv_start is not None:
+        empty |= places < kv_start[:, None]
     bias = q.new_zeros(n, size).masked_fill_(empty, float("-inf"))[:, None]
     own = _own_head(heads, q.dtype, q.device)
     blocks = (q[:, None] * own).view(n, heads, heads * dim)

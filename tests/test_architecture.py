@@ -79,3 +79,9 @@ def test_no_catch_all_names_and_no_code_that_waits_for_its_author(path):
 @pytest.mark.parametrize("package", sorted({path.parent for path in SOURCES}), ids=relative)
 def test_every_folder_of_sources_is_a_package(package):
     assert (package / "__init__.py").is_file()
+
+
+def test_the_test_extra_brings_what_the_tests_of_assets_ask_for():
+    """Without the packages of that extra they are skipped, which must not happen in CI."""
+    extra = (ROOT / "pyproject.toml").read_text().split("\ntest = [")[1].split("\n]")[0]
+    assert '"flare-rl[assets]"' in extra

@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,10 @@ using Library = std::shared_ptr<const sim::AssetLibrary>;
 
 struct PyAssetLibrary {
   Library library;
+};
+
+struct PyAssetPack {
+  std::shared_ptr<const render::AssetPack> pack;
 };
 
 const sim::House& plan(const PlayableHouse& house) { return house.sim->house; }
@@ -46,11 +51,11 @@ py::array_t<T> vector_array(std::span<const T> values) {
 }
 
 PlayableHouse load(const std::string& json, const std::string& source,
-                   const PyAssetLibrary& library) {
+                   const PyAssetLibrary& library, const std::optional<PyAssetPack>& pack) {
   const py::gil_scoped_release unlocked;  // houses are loaded by several Python threads at once
   auto loaded =
       std::make_shared<const sim::LoadedHouse>(sim::load_house(json, source, *library.library));
-  auto scene = render::Scene::build(loaded->house);
+  auto scene = render::Scene::build(loaded->house, pack ? pack->pack : nullptr);
   return {std::move(loaded), std::move(scene)};
 }
 
@@ -145,10 +150,11 @@ void bind_library(py::module_& m) {
                              "What is known of object kinds: sizes, shapes and colours.")
       .def_static(
           "from_json",
-          [](const std::string& text) {
-            return PyAssetLibrary{sim::AssetLibrary::from_json(text)};
+          [](const std::string& text, const std::string& pack_table) {
+            return PyAssetLibrary{sim::AssetLibrary::from_json(text, pack_table)};
           },
-          py::arg("text"), "Reads the text of flare/assets/library.json.")
+          py::arg("text"), py::arg("pack_table") = "",
+          "Reads the text of flare/assets/library.json and of the table beside an asset pack.")
       .def_property_readonly(
           "types",
           [](const PyAssetLibrary& self) {
@@ -164,7 +170,7 @@ void bind_library(py::module_& m) {
             if (size == nullptr) return py::none();
             return tuple_of(*size);
           },
-          py::arg("asset_id"), "(x, y, z) in metres of a built-in asset's box, None if unknown.")
+          py::arg("asset_id"), "(x, y, z) in metres of an asset's box, None if unknown.")
       .def(
           "category",
           [](const PyAssetLibrary& self, const std::string& type) {
@@ -183,16 +189,41 @@ void bind_library(py::module_& m) {
           py::arg("type"), "Index, default size, colour and flags of a type.");
 }
 
+void bind_pack(py::module_& m) {
+  py::class_<PyAssetPack>(m, "AssetPack", "Textured meshes of assets in a mapped file. Immutable.")
+      .def_static(
+          "open",
+          [](const std::string& path) { return PyAssetPack{render::AssetPack::open(path)}; },
+          py::arg("path"), "Maps a pack and checks its table.")
+      .def("__len__", [](const PyAssetPack& self) { return self.pack->num_assets(); })
+      .def(
+          "__contains__",
+          [](const PyAssetPack& self, const std::string& asset_id) {
+            return self.pack->find(asset_id) >= 0;
+          },
+          py::arg("asset_id"))
+      .def(
+          "check",
+          [](const PyAssetPack& self) {
+            const py::gil_scoped_release unlocked;
+            for (std::size_t i = 0; i < self.pack->num_assets(); ++i) (void)self.pack->load(i);
+          },
+          "Reads every asset; raises HouseFormatError naming the first that is damaged.");
+}
+
 }  // namespace
 
 void bind_house(py::module_& m) {
   bind_library(m);
+  bind_pack(m);
   const auto grid = [](const PlayableHouse& house) -> const sim::NavGrid& {
     return house.sim->grid;
   };
   py::class_<PlayableHouse>(m, "House", "A house ready to be played and drawn. Immutable.")
       .def_static("load", &load, py::arg("json"), py::arg("source"), py::arg("library"),
-                  "Reads one house document; `source` names it in messages. Drops the GIL.")
+                  py::arg("pack") = py::none(),
+                  "Reads one house document; `source` names it in messages. Objects whose asset is "
+                  "in the pack are drawn with its mesh. Drops the GIL.")
       .def_property_readonly("source", [](const PlayableHouse& h) { return plan(h).source; })
       .def_property_readonly("hash", [](const PlayableHouse& h) { return plan(h).hash; })
       .def_property_readonly("num_rooms",

@@ -116,7 +116,10 @@ sim::GoalFields BatchEnv::Impl::fields_of(const sim::EpisodeSpec& spec) {
 
 /// What an env keeps beside its world, from the world's new episode.
 void BatchEnv::Impl::begin(Env& env) const {
-  env.variation.material_seed = sim::draw_material_seed(env.world.state().spec);
+  const sim::EpisodeSpec& spec = env.world.state().spec;
+  env.variation.material_seed = sim::draw_material_seed(spec);
+  env.variation.light_seed = sim::draw_light_seed(spec);
+  env.variation.texture_seed = sim::draw_texture_seed(spec);
   env.pixels = {};
   env.is_playing = true;
 }

@@ -19,6 +19,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the pack is read as it lies");
 
 constexpr float kMostRepeats = 16.0F;
+constexpr float kReach = 0.51F;  // box sizes from the centre, as far as culling looks
 
 class FileDescriptor {
  public:
@@ -113,10 +114,8 @@ AssetLod read_lod(const PayloadReader& reader, const PackLod& lod, Vec3 size) {
   out.v = reader.take<float>(at, lod.num_vertices);
   out.normals = reader.take<std::int8_t>(at, std::uint64_t{4} * lod.num_vertices);
   out.indices = reader.take<std::uint16_t>(at, std::uint64_t{3} * lod.num_triangles);
-  // A coarser level may stand out of the box by its error; culling relies on it.
-  const auto reach = [&](float side) { return 0.501F * side + out.error + 1e-4F; };
-  reader.require(all_within(out.x, reach(size.x)) && all_within(out.y, reach(size.y)) &&
-                     all_within(out.z, reach(size.z)),
+  reader.require(all_within(out.x, kReach * size.x) && all_within(out.y, kReach * size.y) &&
+                     all_within(out.z, kReach * size.z),
                  "a vertex lies outside of the box");
   reader.require(all_within(out.u, kMostRepeats) && all_within(out.v, kMostRepeats),
                  "a texture coordinate is not in [-16, 16]");

@@ -12,7 +12,8 @@
 // and are multiples of 8):
 //
 //   level    float32 x[V], y[V], z[V]   m, in the asset's own frame: Unity's axes (left-handed, y
-//                                       up), yRotOffset applied, the centre of the box at 0
+//                                       up), yRotOffset applied, the centre of the box at 0; of
+//                                       every level within 0.51 times the box's size
 //            float32 u[V], v[V]         texture coordinates, in [-16, 16]; they repeat
 //            int8    normals[V][4]      unit normals times 127, the fourth is 0
 //            uint16  indices[T][3]      corners clockwise seen from the front

@@ -59,12 +59,35 @@ void GeometryPass::Vertices::resize(std::size_t size) {
   for (std::vector<std::int32_t>* plane : {&pixel_x, &pixel_y, &outside}) plane->resize(size);
 }
 
-void GeometryPass::begin() { primitives_.assign(1, Primitive{}); }
+void GeometryPass::begin() {
+  primitives_.assign(1, Primitive{});
+  textured_.clear();
+}
 
-void GeometryPass::look(const View& view, const Lighting& lighting) {
+void GeometryPass::look(const View& view, const Lighting& lighting, const Finish& finish) {
   view_ = view;
   lighting_ = lighting;
+  finish_ = finish;
   guard_ = 0.5F * kGuardBand / view.focal;
+}
+
+/// Eight vertices in camera coordinates.
+void GeometryPass::project(std::size_t first, F32x8 x, F32x8 y, F32x8 z) {
+  const F32x8 inverse_z = 1.0F / z;
+  const F32x8 guard = z * guard_;
+  const F32x8 side = z * view_.tan_x;
+  const F32x8 top = z * view_.tan_y;
+  store(&vertices_.x[first], x);
+  store(&vertices_.y[first], y);
+  store(&vertices_.z[first], z);
+  store(&vertices_.inverse_z[first], inverse_z);
+  store(&vertices_.pixel_x[first], to_fixed(view_.cx + x * inverse_z * view_.focal));
+  store(&vertices_.pixel_y[first], to_fixed(view_.cy - y * inverse_z * view_.focal));
+  const I32x8 outside = ((z < view_.near_plane) & kNear) | ((x > guard) & kGuardRight) |
+                        ((-x > guard) & kGuardLeft) | ((y > guard) & kGuardTop) |
+                        ((-y > guard) & kGuardBottom) | ((x > side) & kRight) |
+                        ((-x > side) & kLeft) | ((y > top) & kTop) | ((-y > top) & kBottom);
+  store(&vertices_.outside[first], outside);
 }
 
 void GeometryPass::transform(const Mesh& mesh) {
@@ -75,31 +98,16 @@ void GeometryPass::transform(const Mesh& mesh) {
     const F32x8 dx = load<F32x8>(&mesh.x[i]) - v.position.x;
     const F32x8 dy = load<F32x8>(&mesh.y[i]) - v.position.y;
     const F32x8 dz = load<F32x8>(&mesh.z[i]) - v.position.z;
-    const F32x8 x = dx * v.right.x + dy * v.right.y + dz * v.right.z;
-    const F32x8 y = dx * v.up.x + dy * v.up.y + dz * v.up.z;
-    const F32x8 z = dx * v.ahead.x + dy * v.ahead.y + dz * v.ahead.z;
-    const F32x8 inverse_z = 1.0F / z;
-    const F32x8 guard = z * guard_;
-    const F32x8 side = z * v.tan_x;
-    const F32x8 top = z * v.tan_y;
-    store(&vertices_.x[i], x);
-    store(&vertices_.y[i], y);
-    store(&vertices_.z[i], z);
-    store(&vertices_.inverse_z[i], inverse_z);
-    store(&vertices_.pixel_x[i], to_fixed(v.cx + x * inverse_z * v.focal));
-    store(&vertices_.pixel_y[i], to_fixed(v.cy - y * inverse_z * v.focal));
-    const I32x8 outside = ((z < v.near_plane) & kNear) | ((x > guard) & kGuardRight) |
-                          ((-x > guard) & kGuardLeft) | ((y > guard) & kGuardTop) |
-                          ((-y > guard) & kGuardBottom) | ((x > side) & kRight) |
-                          ((-x > side) & kLeft) | ((y > top) & kTop) | ((-y > top) & kBottom);
-    store(&vertices_.outside[i], outside);
+    project(i, dx * v.right.x + dy * v.right.y + dz * v.right.z,
+            dx * v.up.x + dy * v.up.y + dz * v.up.z,
+            dx * v.ahead.x + dy * v.ahead.y + dz * v.ahead.z);
   }
 }
 
-void GeometryPass::make_clipped_polygon(const Mesh& mesh, const Face& face, std::int32_t planes) {
+void GeometryPass::make_clipped_polygon(std::span<const std::uint16_t> indices,
+                                        std::int32_t planes) {
   uncut_.clear();
-  for (std::size_t i = 0; i < face.count; ++i) {
-    const std::size_t k = mesh.indices[face.first + i];
+  for (const std::size_t k : indices) {
     uncut_.push_back({vertices_.x[k], vertices_.y[k], vertices_.z[k]});
   }
   const auto cut = [&](std::int32_t plane, const auto& distance) {
@@ -128,13 +136,12 @@ void GeometryPass::make_clipped_polygon(const Mesh& mesh, const Face& face, std:
 }
 
 /// Returns false if the face is out of sight.
-bool GeometryPass::make_polygon(const Mesh& mesh, const Face& face) {
-  const std::uint16_t* const indices = &mesh.indices[face.first];
+bool GeometryPass::make_polygon(std::span<const std::uint16_t> indices) {
   std::int32_t any = 0;
   std::int32_t all = ~0;
-  polygon_.size = face.count;
+  polygon_.size = indices.size();
   polygon_.nearest = polygon_.farthest = vertices_.inverse_z[indices[0]];
-  for (std::size_t i = 0; i < face.count; ++i) {
+  for (std::size_t i = 0; i < indices.size(); ++i) {
     const std::size_t k = indices[i];
     any |= vertices_.outside[k];
     all &= vertices_.outside[k];
@@ -143,7 +150,7 @@ bool GeometryPass::make_polygon(const Mesh& mesh, const Face& face) {
     polygon_.farthest = std::min(polygon_.farthest, vertices_.inverse_z[k]);
   }
   if (all != 0) return false;
-  if ((any & kClipped) != 0) make_clipped_polygon(mesh, face, any);
+  if ((any & kClipped) != 0) make_clipped_polygon(indices, any);
   return polygon_.size >= 3;
 }
 
@@ -166,11 +173,12 @@ void GeometryPass::draw(const Mesh& mesh, std::uint16_t object_id, const PixelRe
   transform(mesh);
   for (const Face& face : mesh.faces) {
     const float height = dot(face.normal, view_.position) - face.offset;
-    if (!(height > kEdgeOn) || !make_polygon(mesh, face)) continue;
+    if (!(height > kEdgeOn) || !make_polygon({&mesh.indices[face.first], face.count})) continue;
     const auto primitive = static_cast<std::uint32_t>(primitives_.size());
     const std::span<const FixedPoint> corners(polygon_.corners.data(), polygon_.size);
     if (canvas.fill(corners, scissor, depth_of(face, height), primitive)) {
-      const std::uint32_t color = face.surface < 0 ? lighting_.shade(face.color, face.normal) : 0U;
+      const std::uint32_t color =
+          face.surface < 0 ? lighting_.shade(finish_.apply(face.color), face.normal) : 0U;
       primitives_.push_back({color, face.surface, object_id});
     }
   }

@@ -20,9 +20,33 @@ Vec3 direction(float azimuth_deg, float elevation_deg) {
 
 }  // namespace
 
+sim::Color Finish::apply(sim::Color color) const {
+  // Luma of Rec. 601.
+  const float luma = 0.299F * color.r + 0.587F * color.g + 0.114F * color.b;
+  const auto channel = [&](float c) { return (c + (luma - c) * grey) * gain; };
+  return {channel(color.r), channel(color.g), channel(color.b)};
+}
+
+Finish draw_finish(std::uint64_t texture_seed, std::int32_t object) {
+  if (texture_seed == 0) return {};
+  const auto uniform = [&](std::uint64_t draw, float low, float high) {
+    const float u = keyed_uniform(texture_seed, static_cast<std::uint64_t>(object), 0, 0, draw);
+    return low + (high - low) * u;
+  };
+  return {uniform(0, 0.80F, 1.15F), uniform(1, 0.0F, 0.25F)};
+}
+
 float Lighting::brightness(Vec3 normal) const {
   return ambient + key_gain * std::max(0.0F, dot(normal, key)) +
-         fill_gain * std::max(0.0F, dot(normal, fill)) + sky_gain * normal.y;
+         fill_gain * std::max(0.0F, dot(normal, fill)) + sky_gain * dot(normal, up);
+}
+
+Lighting Lighting::in_frame(Vec3 axis_x, Vec3 axis_y, Vec3 axis_z) const {
+  Lighting out = *this;
+  for (Vec3* v : {&out.key, &out.fill, &out.up}) {
+    *v = {dot(axis_x, *v), dot(axis_y, *v), dot(axis_z, *v)};
+  }
+  return out;
 }
 
 std::uint32_t Lighting::shade(sim::Color color, Vec3 normal) const {

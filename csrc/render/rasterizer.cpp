@@ -48,6 +48,12 @@ std::size_t level_of_detail(float diameter_px) {
   return level;
 }
 
+/// The transform of a box, for points in metres of a mesh with a box of that size.
+BoxTransform per_meter(const BoxTransform& box, Vec3 size) {
+  return {box.center, box.axis_x * (1.0F / size.x), box.axis_y * (1.0F / size.y),
+          box.axis_z * (1.0F / size.z)};
+}
+
 BoxTransform move_box(const ObjectScene& object, const MovedObject& moved) {
   const SinCos turn = sin_cos_deg(moved.yaw_deg - object.yaw_deg);
   const BoxTransform& home = object.home;
@@ -57,14 +63,16 @@ BoxTransform move_box(const ObjectScene& object, const MovedObject& moved) {
 
 MovedView move_view(const View& view, const Lighting& lighting, const ObjectScene& object,
                     const MovedObject& moved) {
-  const SinCos back = sin_cos_deg(object.yaw_deg - moved.yaw_deg);
+  const SinCos turn = sin_cos_deg(moved.yaw_deg - object.yaw_deg);
+  const SinCos back = {-turn.sin, turn.cos};
   MovedView out{view, lighting, move_box(object, moved)};
   out.view.position = object.home.center + turn_about_y(view.position - moved.center, back);
   out.view.right = turn_about_y(view.right, back);
   out.view.up = turn_about_y(view.up, back);
   out.view.ahead = turn_about_y(view.ahead, back);
-  out.lighting.key = turn_about_y(lighting.key, back);
-  out.lighting.fill = turn_about_y(lighting.fill, back);
+  const auto turned_axis = [&](Vec3 axis) { return turn_about_y(axis, turn); };
+  out.lighting = lighting.in_frame(turned_axis({1.0F, 0.0F, 0.0F}), {0.0F, 1.0F, 0.0F},
+                                   turned_axis({0.0F, 0.0F, 1.0F}));
   return out;
 }
 
@@ -90,7 +98,7 @@ struct Rasterizer::Impl {
   [[nodiscard]] PixelRect rect_of_rooms(const Scene::Impl& scene, const BoxTransform& box) const;
   void add_candidate(const ObjectScene& object, Vec3 center, Candidate candidate);
   void draw_robot(std::span<const RobotPart> parts);
-  void draw_objects(const Scene::Impl& scene);
+  void draw_objects(const Scene::Impl& scene, std::uint64_t texture_seed);
   void draw_structure(const Scene::Impl& scene);
 };
 
@@ -154,7 +162,7 @@ void Rasterizer::Impl::find_objects(const Scene::Impl& scene) {
   }
 }
 
-void Rasterizer::Impl::draw_objects(const Scene::Impl& scene) {
+void Rasterizer::Impl::draw_objects(const Scene::Impl& scene, std::uint64_t texture_seed) {
   // Front to back; the index settles equal distances, so that the order of two objects does not
   // depend on which others are drawn.
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
@@ -171,9 +179,18 @@ void Rasterizer::Impl::draw_objects(const Scene::Impl& scene) {
     if (rect.empty() || canvas.hides(rect, bounds.inverse_depth)) continue;
     PrimitiveRange& range = object_range[index];
     range.first = static_cast<std::uint32_t>(geometry.primitives().size());
-    geometry.look(seen_from, away == nullptr ? lighting : away->lighting);
-    geometry.draw(scene.objects[index].levels[candidate.level],
-                  static_cast<std::uint16_t>(candidate.object + 1), rect, canvas);
+    const auto id = static_cast<std::uint16_t>(candidate.object + 1);
+    const ObjectScene& object = scene.objects[index];
+    const Finish finish = draw_finish(texture_seed, candidate.object);
+    if (object.asset < 0) {
+      geometry.look(seen_from, away == nullptr ? lighting : away->lighting, finish);
+      geometry.draw(object.levels[candidate.level], id, rect, canvas);
+    } else {
+      const AssetMesh& mesh = scene.assets[static_cast<std::size_t>(object.asset)];
+      geometry.look(view, lighting, finish);
+      geometry.draw(mesh, per_meter(away == nullptr ? object.home : away->box, mesh.size), id, rect,
+                    canvas);
+    }
     range.last = static_cast<std::uint32_t>(geometry.primitives().size());
   }
 }
@@ -221,8 +238,8 @@ void Rasterizer::draw(const Scene& scene_in, const SceneVariation& variation, co
   d.candidates.clear();
   d.find_moved(scene, variation.moved);
   d.find_objects(scene);
-  d.draw_objects(scene);
-  d.shader.begin(scene, d.view, d.lighting, variation.material_seed, d.geometry.primitives());
+  d.draw_objects(scene, variation.texture_seed);
+  d.shader.begin(scene, d.view, d.lighting, variation.material_seed, d.geometry);
   if (image.rgb != nullptr) d.shader.write_rgb(d.canvas, image.rgb);
   if (image.depth != nullptr) Shader::write_depth(d.canvas, image.depth);
   if (image.ids != nullptr) d.shader.write_ids(d.canvas, image.ids);

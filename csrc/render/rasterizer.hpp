@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 
+#include "render/asset_mesh.hpp"
 #include "render/camera.hpp"
 #include "sim/house.hpp"
 
@@ -14,7 +15,11 @@ namespace flare::render {
 /// after build, shared by all worlds in the house.
 class Scene {
  public:
-  static std::shared_ptr<const Scene> build(const sim::House& house);
+  /// @param pack  objects whose asset it has are drawn with that mesh, scaled to the object's box;
+  ///              the others, and all without a pack, with a proxy of their shape family
+  /// Throws HouseFormatError if an asset that is needed is damaged.
+  static std::shared_ptr<const Scene> build(const sim::House& house,
+                                            std::shared_ptr<const AssetPack> pack = nullptr);
   ~Scene();
   Scene(const Scene&) = delete;
   Scene& operator=(const Scene&) = delete;
@@ -50,6 +55,7 @@ struct RobotPart {
 struct SceneVariation {
   std::uint64_t material_seed = 0;     // 0: the house's own; else floors and walls are recoloured
   std::uint64_t light_seed = 0;        // 0: the fixed light; else brightness, tint, directions
+  std::uint64_t texture_seed = 0;      // 0: the objects' own colours; else shifted, hues stay
   std::span<const MovedObject> moved;  // drawn there instead of at home
   std::span<const RobotPart> robot;    // in the world
 };

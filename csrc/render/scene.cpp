@@ -1,6 +1,9 @@
 #include "render/scene.hpp"
 
 #include <algorithm>
+#include <string>
+#include <unordered_map>
+#include <utility>
 
 #include "render/footprint.hpp"
 #include "render/portal.hpp"
@@ -34,10 +37,34 @@ BoxCorners bounds_of(const BoxTransform& box) {
   return corners;
 }
 
-void build_object(const sim::Object& object, std::int32_t index, Scene::Impl& scene) {
+/// Assets of the pack by name, each loaded once.
+class AssetLoader {
+ public:
+  explicit AssetLoader(Scene::Impl& scene) : scene_(scene) {}
+
+  /// Index into Scene::Impl::assets, -1 if the pack does not have it.
+  int find(const std::string& asset_id) {
+    if (scene_.pack == nullptr) return -1;
+    const auto [known, is_new] = index_.try_emplace(asset_id, -1);
+    if (!is_new) return known->second;
+    const std::int64_t asset = scene_.pack->find(asset_id);
+    if (asset < 0) return -1;
+    known->second = static_cast<int>(scene_.assets.size());
+    scene_.assets.push_back(scene_.pack->load(static_cast<std::size_t>(asset)));
+    return known->second;
+  }
+
+ private:
+  Scene::Impl& scene_;
+  std::unordered_map<std::string, int> index_;
+};
+
+void build_object(const sim::Object& object, std::int32_t index, AssetLoader& assets,
+                  Scene::Impl& scene) {
   ObjectScene out;
   out.radius = 0.5F * length(object.size) * 1.01F + 0.001F;
-  for (int level = 0; level < kNumLevels; ++level) {
+  out.asset = assets.find(object.asset_id);
+  for (int level = 0; out.asset < 0 && level < kNumLevels; ++level) {
     out.levels[static_cast<std::size_t>(level)] = build_shape(object, level);
   }
   out.home = box_transform(object);
@@ -61,14 +88,17 @@ void build_object(const sim::Object& object, std::int32_t index, Scene::Impl& sc
 Scene::Scene() : impl_(std::make_unique<Impl>()) {}
 Scene::~Scene() = default;
 
-std::shared_ptr<const Scene> Scene::build(const sim::House& house) {
+std::shared_ptr<const Scene> Scene::build(const sim::House& house,
+                                          std::shared_ptr<const AssetPack> pack) {
   const std::shared_ptr<Scene> scene(new Scene());  // NOLINT(cppcoreguidelines-owning-memory)
   Impl& impl = *scene->impl_;
+  impl.pack = std::move(pack);
   build_rooms(house, impl);
   build_structure(house, impl);
   build_portals(house, impl);
+  AssetLoader assets(impl);
   for (std::size_t i = 0; i < house.objects.size(); ++i) {
-    build_object(house.objects[i], static_cast<std::int32_t>(i), impl);
+    build_object(house.objects[i], static_cast<std::int32_t>(i), assets, impl);
   }
   return scene;
 }
@@ -76,7 +106,11 @@ std::shared_ptr<const Scene> Scene::build(const sim::House& house) {
 std::size_t Scene::num_triangles() const {
   std::size_t n = impl_->shell.num_triangles();
   for (const RoomScene& room : impl_->rooms) n += room.structure.num_triangles();
-  for (const ObjectScene& object : impl_->objects) n += object.levels.back().num_triangles();
+  for (const ObjectScene& object : impl_->objects) {
+    n += object.asset < 0
+             ? object.levels.back().num_triangles()
+             : impl_->assets[static_cast<std::size_t>(object.asset)].lods.back().indices.size() / 3;
+  }
   return n;
 }
 

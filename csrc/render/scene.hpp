@@ -3,8 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "render/asset_mesh.hpp"
 #include "render/mesh.hpp"
 #include "render/rasterizer.hpp"
 #include "render/shapes.hpp"
@@ -45,7 +47,8 @@ struct ObjectScene {
   float yaw_deg = 0.0F;  // of the box at home
   float radius = 0.0F;   // of the bounding sphere
   BoxCorners bounds;
-  std::array<Mesh, kNumLevels> levels;
+  int asset = -1;                       // index into Scene::Impl::assets, -1: a proxy
+  std::array<Mesh, kNumLevels> levels;  // of the proxy
 };
 
 struct Scene::Impl {
@@ -55,6 +58,8 @@ struct Scene::Impl {
   Mesh shell;  // ground below and roof above all rooms, always drawn
   std::vector<Surface> surfaces;
   std::vector<ObjectScene> objects;
+  std::shared_ptr<const AssetPack> pack;  // keeps the assets' memory
+  std::vector<AssetMesh> assets;          // those of the pack that the house uses
 
   [[nodiscard]] std::size_t outside() const { return rooms.size() - 1; }
 };

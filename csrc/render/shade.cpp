@@ -52,17 +52,23 @@ Shader::Paint Shader::make_paint(const Surface& surface, const View& view, const
 }
 
 void Shader::begin(const Scene::Impl& scene, const View& view, const Lighting& lighting,
-                   std::uint64_t material_seed, std::span<const Primitive> primitives) {
+                   std::uint64_t material_seed, const GeometryPass& geometry) {
+  const std::vector<Primitive>& primitives = geometry.primitives();
   primitives_ = primitives;
+  textured_ = geometry.textured();
+  num_surfaces_ = scene.surfaces.size();
   colors_.resize(primitives.size());
   paints_.resize(std::max(paints_.size(), scene.surfaces.size()));
   made_.assign(paints_.size(), 0);
   for (std::size_t i = 0; i < primitives.size(); ++i) {
     const Primitive& primitive = primitives[i];
     colors_[i] = static_cast<std::int32_t>(i == Canvas::kNothing ? kSky : primitive.color);
-    if (primitive.surface < 0) continue;
-    const auto surface = static_cast<std::size_t>(primitive.surface);
-    colors_[i] = ~primitive.surface;
+    if (primitive.paint < -1) {
+      colors_[i] = ~(static_cast<std::int32_t>(num_surfaces_) - 2 - primitive.paint);
+    }
+    if (primitive.paint < 0) continue;
+    const auto surface = static_cast<std::size_t>(primitive.paint);
+    colors_[i] = ~primitive.paint;
     if (made_[surface] != 0) continue;
     made_[surface] = 1;
     paints_[surface] = make_paint(scene.surfaces[surface], view, lighting, material_seed);
@@ -113,9 +119,18 @@ void Shader::write_run(const Canvas& canvas, int y, int x0, int x1, std::uint8_t
     }
     return;
   }
-  const Paint& paint = paints_[static_cast<std::size_t>(~code)];
+  const auto index = static_cast<std::size_t>(~code);
   const float row = static_cast<float>(y) + 0.5F;
   const float* const depth = canvas.inverse_depth(y);
+  if (index >= num_surfaces_) {
+    const TexturedPlane plane = textured_[index - num_surfaces_];
+    for (int x = x0; x < x1; x += kLanes) {
+      store_rgb(sample(plane, x, row, load<F32x8>(depth + x)),
+                rgb + 3 * static_cast<std::ptrdiff_t>(x));
+    }
+    return;
+  }
+  const Paint& paint = paints_[index];
   switch (paint.pattern) {
     case Pattern::kPlanks:
       return paint_run<Pattern::kPlanks>(paint, depth, x0, x1, row, rgb);
@@ -137,8 +152,10 @@ I32x8 Shader::mixed_lanes(const Canvas& canvas, int y, int x) const {
     const I32x8 same = colors == code;
     // 1 keeps the lanes that are not used finite.
     const F32x8 inverse_depth = same ? load<F32x8>(canvas.inverse_depth(y) + x) : splat(1.0F);
-    const I32x8 painted =
-        paint_lanes(paints_[static_cast<std::size_t>(~code)], x, row, inverse_depth);
+    const auto index = static_cast<std::size_t>(~code);
+    const I32x8 painted = index < num_surfaces_
+                              ? paint_lanes(paints_[index], x, row, inverse_depth)
+                              : sample(textured_[index - num_surfaces_], x, row, inverse_depth);
     colors = same ? painted : colors;
     left &= ~lane_bits(same);
   }

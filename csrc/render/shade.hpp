@@ -15,10 +15,10 @@ namespace flare::render {
 
 class Shader {
  public:
-  /// @param scene, primitives  read until the next begin()
+  /// @param scene, geometry    read until the next begin()
   /// @param material_seed      SceneVariation::material_seed
   void begin(const Scene::Impl& scene, const View& view, const Lighting& lighting,
-             std::uint64_t material_seed, std::span<const Primitive> primitives);
+             std::uint64_t material_seed, const GeometryPass& geometry);
 
   void write_rgb(const Canvas& canvas, std::uint8_t* rgb) const;
   void write_ids(const Canvas& canvas, std::uint16_t* ids) const;
@@ -50,8 +50,11 @@ class Shader {
   [[nodiscard]] I32x8 mixed_lanes(const Canvas& canvas, int y, int x) const;
 
   std::span<const Primitive> primitives_;
-  std::vector<std::int32_t> colors_;  // [primitives] 0x00BBGGRR, or ~surface of a patterned one
-  std::vector<Paint> paints_;         // [surfaces] made where made_ holds
+  std::span<const TexturedPlane> textured_;
+  std::size_t num_surfaces_ = 0;
+  // [primitives] 0x00BBGGRR, or ~k: surface k of a patterned one, textured plane k - num_surfaces_
+  std::vector<std::int32_t> colors_;
+  std::vector<Paint> paints_;  // [surfaces] made where made_ holds
   std::vector<std::uint8_t> made_;
 };
 

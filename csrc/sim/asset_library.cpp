@@ -49,7 +49,8 @@ Category read_category(const JsonNode& node) {
 
 }  // namespace
 
-std::shared_ptr<const AssetLibrary> AssetLibrary::from_json(std::string_view json) {
+std::shared_ptr<const AssetLibrary> AssetLibrary::from_json(std::string_view json,
+                                                            std::string_view pack_table) {
   const std::string source = "asset library";
   const nlohmann::json document = parse_json(json, source);
   const JsonNode root(document, source);
@@ -82,7 +83,24 @@ std::shared_ptr<const AssetLibrary> AssetLibrary::from_json(std::string_view jso
       library->category_of_type_.emplace(name, index);
     }
   }
+  if (!pack_table.empty()) library->add_packed(pack_table);
   return library;
+}
+
+void AssetLibrary::add_packed(std::string_view pack_table) {
+  const std::string source = "asset table";
+  const nlohmann::json document = parse_json(pack_table, source);
+  const JsonNode root(document, source);
+  const JsonNode assets = root.field("assets");
+  assets.require_object();
+  packed_.reserve(assets.json().size());
+  for (const auto& [asset_id, unused] : assets.json().items()) {
+    const JsonNode node = assets.field(asset_id.c_str());
+    const int category = find_category(node.field("type").string());
+    const bool pickupable = node.field("pickupable").boolean();
+    packed_.emplace(
+        asset_id, PackedAsset{read_triple(node.field("size"), kLargestSize), category, pickupable});
+  }
 }
 
 int AssetLibrary::find_category(std::string_view type) const {
@@ -97,8 +115,14 @@ int AssetLibrary::find_category(std::string_view type) const {
 }
 
 const Vec3* AssetLibrary::find_size(const std::string& asset_id) const {
-  const auto found = assets_.find(asset_id);
-  return found == assets_.end() ? nullptr : &found->second.size;
+  if (const auto found = assets_.find(asset_id); found != assets_.end()) return &found->second.size;
+  const PackedAsset* const packed = find_packed(asset_id);
+  return packed == nullptr ? nullptr : &packed->size;
+}
+
+const PackedAsset* AssetLibrary::find_packed(const std::string& asset_id) const {
+  const auto found = packed_.find(asset_id);
+  return found == packed_.end() ? nullptr : &found->second;
 }
 
 int AssetLibrary::find_asset_category(const std::string& asset_id) const {

@@ -136,6 +136,7 @@ class ObjectReader {
   }
 
   void set_kind(const JsonNode& node, Object& object) const {
+    const PackedAsset* const packed = library_.find_packed(object.asset_id);
     object.category = library_.find_asset_category(object.asset_id);
     if (object.category < 0) {
       object.type = type_from_names(object.id, object.asset_id);
@@ -143,6 +144,7 @@ class ObjectReader {
         object.type = type_from_names(type->string(), type->string());
       }
       object.category = library_.find_category(object.type);
+      if (object.category < 0 && packed != nullptr) object.category = packed->category;
     }
     const Category category = object.category >= 0
                                   ? library_.categories()[static_cast<std::size_t>(object.category)]
@@ -150,7 +152,7 @@ class ObjectReader {
     if (object.category >= 0) object.type = category.type;
     object.shape = category.shape;
     object.color = vary_color(category.color, object.asset_id);
-    object.pickupable = category.pickupable;
+    object.pickupable = packed != nullptr ? packed->pickupable : category.pickupable;
     const Vec3* size = library_.find_size(object.asset_id);
     object.size = size != nullptr ? *size : size_from_height(category, object);
     const bool hangs = object.center.y - 0.5F * object.size.y > kMountedGap;

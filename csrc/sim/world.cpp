@@ -18,6 +18,7 @@ namespace {
 constexpr std::uint64_t kCameraDraws = 1;
 constexpr std::uint64_t kMaterialDraws = 2;
 constexpr std::uint64_t kLightDraws = 4;  // 3 are the expert's
+constexpr std::uint64_t kTextureDraws = 5;
 
 constexpr float kVariationProbability = 0.8F;
 constexpr float kProgress = 0.05F;  // m nearer than ever counts as progress
@@ -74,6 +75,10 @@ std::uint64_t draw_material_seed(const EpisodeSpec& spec) {
 
 std::uint64_t draw_light_seed(const EpisodeSpec& spec) {
   return draw_seed(spec, kRandomLights, kLightDraws);
+}
+
+std::uint64_t draw_texture_seed(const EpisodeSpec& spec) {
+  return draw_seed(spec, kRandomTextures, kTextureDraws);
 }
 
 void World::check(const LoadedHouse& house, const EpisodeSpec& spec) {

@@ -54,6 +54,9 @@ std::uint64_t draw_material_seed(const EpisodeSpec& spec);
 /// kRandomLights.
 std::uint64_t draw_light_seed(const EpisodeSpec& spec);
 
+/// Seed of the objects' colours, 0 for their own; drawn where spec.randomise has kRandomTextures.
+std::uint64_t draw_texture_seed(const EpisodeSpec& spec);
+
 /// Actions that the expert has decided on, plain data. A way out of a tight spot is walked to its
 /// end: found anew at each step it could be answered by another that undoes it.
 struct ExpertPlan {

@@ -52,6 +52,7 @@ class PolicyActor:
             features=self.policy.encode_frames(torch.from_numpy(view.frames)),
             tokens=self._tokens[torch.from_numpy(episode)],
             prev_action=torch.from_numpy(view.prev_action),
+            in_hand=torch.from_numpy((view.facts["held_object"] >= 0).astype(np.int64)),
             time_step=torch.from_numpy(np.minimum(view.time_step, self._max_steps - 1)),
             facts=torch.from_numpy(privileged_features(view.facts)),
         )

@@ -5,6 +5,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flare.policy.config import PolicyConfig
+from flare.policy.spoc.config import SpocConfig
+
+NetworkConfig = PolicyConfig | SpocConfig
+
+VALUE_BINS, VALUE_RANGE = 101, (-5.0, 15.0)  # of the original's discrete critic
 
 
 def _orthogonal(layer: nn.Linear, gain: float) -> nn.Linear:
@@ -16,7 +21,7 @@ def _orthogonal(layer: nn.Linear, gain: float) -> nn.Linear:
 class ActorHead(nn.Linear):
     """Logits; starts near the uniform distribution (orthogonal, gain 0.01)."""
 
-    def __init__(self, config: PolicyConfig) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config.width, config.num_actions)
         _orthogonal(self, 0.01)
 
@@ -24,7 +29,7 @@ class ActorHead(nn.Linear):
 class CriticHead(nn.Linear):
     """Value from a decoder's output, [..., d] to [...]."""
 
-    def __init__(self, config: PolicyConfig) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config.width, 1)
         _orthogonal(self, 1.0)
 
@@ -33,10 +38,75 @@ class CriticHead(nn.Linear):
         return super().forward(x).squeeze(-1)
 
 
+class MlpCriticHead(nn.Module):
+    """Value through two hidden layers of half the width, [..., d] to [...]."""
+
+    def __init__(self, config: SpocConfig) -> None:
+        super().__init__()
+        half = config.width // 2
+        self.layers = nn.Sequential(
+            nn.Linear(config.width, half),
+            nn.ReLU(),
+            nn.Linear(half, half),
+            nn.ReLU(),
+            nn.Linear(half, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., d] to [...]."""
+        value: Tensor = self.layers(x).squeeze(-1)
+        return value
+
+
+class DiscreteCriticHead(nn.Module):
+    """Value as the mean of a distribution over equal bins (Farebrother et al. 2024)."""
+
+    centers: Tensor
+
+    def __init__(self, config: SpocConfig) -> None:
+        super().__init__()
+        half = config.width // 2
+        self.layers = nn.Sequential(
+            nn.Linear(config.width, half), nn.ReLU(), nn.Linear(half, VALUE_BINS)
+        )
+        low, high = VALUE_RANGE
+        step = (high - low) / VALUE_BINS
+        centers = torch.arange(VALUE_BINS) * step + (low + step / 2)
+        self.register_buffer("centers", centers, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., d] to [...]."""
+        value: Tensor = (self.layers(x).softmax(-1) * self.centers).sum(-1)
+        return value
+
+
+def make_critic_head(config: NetworkConfig) -> nn.Module:
+    """The head that the config asks for: of beliefs [..., d], or of facts [..., K]."""
+    if config.critic == "facts":
+        return FactsCritic(config)
+    if isinstance(config, SpocConfig) and config.critic_head != "linear":
+        return (MlpCriticHead if config.critic_head == "mlp" else DiscreteCriticHead)(config)
+    return CriticHead(config)
+
+
+class SpareHeads(nn.Module):
+    """Two heads of the original's two-tower files that nothing reads or trains.
+
+    The actor's copy has a critic, the critic's copy an actor. They are kept as constants, so that
+    a file that was imported can be written again as it was.
+    """
+
+    def __init__(self, config: SpocConfig) -> None:
+        super().__init__()
+        self.actor_head = ActorHead(config)
+        self.critic_head = make_critic_head(config)
+        self.requires_grad_(False)
+
+
 class FactsCritic(nn.Module):
     """Value from privileged features: an MLP that sees the state, so it needs no memory."""
 
-    def __init__(self, config: PolicyConfig) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         hidden = config.critic_hidden
         self.num_facts = config.num_facts

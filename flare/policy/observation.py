@@ -11,8 +11,9 @@ class Observation:
     """Observations with leading axes [...]: [N] when acting, [T, N] in an update."""
 
     features: Tensor  # [..., F] float32, from Policy.encode_frames
-    tokens: Tensor  # [..., L] int64 word ids of the instruction, 0 pads
+    tokens: Tensor  # [..., L] int64 word or token ids of the instruction, 0 pads
     prev_action: Tensor  # [...] int64, num_actions = none yet
+    in_hand: Tensor  # [...] int64, 1 while an object is held, else 0; read by SpocTower only
     time_step: Tensor  # [...] int64, 0 at the first observation of an episode
     facts: Tensor  # [..., K] float32 privileged features, read by the critic "facts" only
 
@@ -34,3 +35,7 @@ class Observation:
         return Observation(
             **{f.name: torch.transpose(getattr(self, f.name), 0, 1) for f in fields(self)}
         )
+
+    def flat(self) -> "Observation":
+        """[A, B, ...] to [A·B, ...]."""
+        return Observation(**{f.name: getattr(self, f.name).flatten(0, 1) for f in fields(self)})

@@ -6,11 +6,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from flare.policy.config import PolicyConfig
-from flare.policy.heads import ActorHead, CriticHead, FactsCritic, sample_actions
+from flare.policy.heads import (
+    ActorHead,
+    NetworkConfig,
+    SpareHeads,
+    make_critic_head,
+    sample_actions,
+)
 from flare.policy.image_encoder import ImageEncoder
-from flare.policy.kv_cache import KVCache, KVPrefix
+from flare.policy.kv_cache import KVCache, KVPrefix, SharedCounterCache
 from flare.policy.observation import Observation
+from flare.policy.spoc.config import SpocConfig
+from flare.policy.spoc.image_encoder import SpocImageEncoder
+from flare.policy.spoc.instruction_encoder import InstructionEncoder, Words
+from flare.policy.spoc.tower import SpocTower
 from flare.policy.tower import Tower
 
 
@@ -35,24 +44,32 @@ class EvaluateOutput:
 
 
 class Policy(nn.Module):
-    """Actor and critic over a shared image encoder.
+    """Actor and critic over a shared image encoder, of any config of the family.
 
-    The actor's gradient (or a label loss) is all that may move the encoder: the critic reads
-    features without gradient, and shares no other weight with the actor.
+    The actor's gradient (or a label loss) is all that may move the encoder: a critic with a tower
+    of its own, or over facts, reads features without gradient and shares no weight that moves with
+    the actor. A "shared" critic reads the actor's beliefs.
     """
 
-    def __init__(self, config: PolicyConfig) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.image_encoder = ImageEncoder(config.image)
-        self.actor_tower = Tower(config, first_layer=0)
+        self.image_encoder = _image_encoder(config)
+        self.instructions: InstructionEncoder | None = None
+        self.critic_instructions: InstructionEncoder | None = None
+        self.spare: SpareHeads | None = None
+        self.actor_tower = _tower(config, first_layer=0)
         self.actor_head = ActorHead(config)
-        self.critic_tower: Tower | None = None
+        self.critic_tower: Tower | SpocTower | None = None
         if config.critic == "tower":
-            self.critic_tower = Tower(config, first_layer=config.num_layers)
-            self.critic_head: nn.Module = CriticHead(config)
-        else:
-            self.critic_head = FactsCritic(config)
+            self.critic_tower = _tower(config, first_layer=config.num_layers)
+        self.critic_head = make_critic_head(config)
+        if isinstance(config, SpocConfig):
+            self.instructions = InstructionEncoder(config)
+            if config.critic_text == "own":
+                self.critic_instructions = InstructionEncoder(config)
+            if config.critic == "tower":
+                self.spare = SpareHeads(config)
 
     @property
     def num_actions(self) -> int:
@@ -69,16 +86,16 @@ class Policy(nn.Module):
         return sum(p.numel() for p in self.parameters() if p.requires_grad or not trainable_only)
 
     def actor_parameters(self) -> Iterator[nn.Parameter]:
-        """Weights behind the logits, the image encoder's included."""
-        yield from self.image_encoder.parameters()
-        yield from self.actor_tower.parameters()
-        yield from self.actor_head.parameters()
+        """Weights behind the logits, the frozen encoders' included."""
+        for module in (self.image_encoder, self.instructions, self.actor_tower, self.actor_head):
+            if module is not None:
+                yield from module.parameters()
 
     def critic_parameters(self) -> Iterator[nn.Parameter]:
         """Weights behind the values; disjoint from actor_parameters."""
-        if self.critic_tower is not None:
-            yield from self.critic_tower.parameters()
-        yield from self.critic_head.parameters()
+        for module in (self.critic_instructions, self.critic_tower, self.critic_head, self.spare):
+            if module is not None:
+                yield from module.parameters()
 
     def encode_frames(self, frames: Tensor) -> Tensor:
         """[B, C, H, W, 3] uint8 to features [B, F] float32, with gradient unless frozen.
@@ -90,35 +107,70 @@ class Policy(nn.Module):
 
     def new_cache(self, num_envs: int, max_len: int) -> KVCache:
         """An empty memory for num_envs episodes of at most max_len observations."""
-        return KVCache(
+        kind: type[KVCache] = KVCache
+        if isinstance(self.config, SpocConfig) and self.config.compat.shared_counter:
+            kind, max_len = SharedCounterCache, self.config.compat.max_steps
+        return kind(
             num_layers=self.config.num_cached_layers,
             num_envs=num_envs,
             max_len=max_len,
             num_heads=self.config.num_heads,
             head_dim=self.config.head_dim,
+            dtype=self.actor_head.weight.dtype,
             device=self.actor_head.weight.device,
         )
 
     @torch.inference_mode()
-    def act(self, obs: Observation, cache: KVCache, uniforms: Tensor | None) -> ActOutput:
+    def act(
+        self, obs: Observation, cache: KVCache, uniforms: Tensor | None, *, with_value: bool = True
+    ) -> ActOutput:
         """Choose actions and append the step to the cache.
 
         Args:
             obs: observations [N].
             cache: of these N environments; reset those whose episode begins here.
             uniforms: [N] float32 in [0, 1) to sample by; None takes the most probable action.
+            with_value: False leaves the critic out and the values zero; then a critic tower has
+                no memory of this step, so it must stay out until the cache is restarted.
 
         Returns:
             ActOutput over [N].
         """
-        used = cache.used() + 1
-        assert used <= cache.max_len, f"a cache of {cache.max_len} places must take {used}"
-        logits = self.actor_head(self.actor_tower.step(obs, cache, used))
-        value = self._step_value(obs, cache, used)
+        words, critic_words = self.read(obs.tokens)
+        cache.open_step(obs.time_step)
+        out = self.decide(obs, words, critic_words, cache, uniforms, with_value=with_value)
         cache.advance()
+        return out
+
+    def decide(
+        self,
+        obs: Observation,
+        words: Words | None,
+        critic_words: Words | None,
+        cache: KVCache,
+        uniforms: Tensor | None,
+        *,
+        with_value: bool = True,
+    ) -> ActOutput:
+        """``act`` between opening the cache's step and counting it: no text, no bookkeeping."""
+        beliefs = self.actor_tower.step(obs, words, cache)
+        logits = self.actor_head(beliefs).float()
+        if with_value:
+            value = self._step_value(obs, critic_words, cache, beliefs)
+        else:
+            value = logits.new_zeros(len(logits))
         action = sample_actions(logits, uniforms)
         log_prob = logits.log_softmax(-1).gather(-1, action[:, None])[:, 0]
         return ActOutput(action=action, log_prob=log_prob, value=value, logits=logits)
+
+    def read(self, tokens: Tensor) -> tuple[Words | None, Words | None]:
+        """Token ids [..., L] to the text that actor and critic read; None where none is needed."""
+        if self.instructions is None:
+            return None, None
+        words = self.instructions(tokens)
+        if self.critic_instructions is None:
+            return words, words
+        return words, self.critic_instructions(tokens)
 
     @torch.inference_mode()
     def value(self, obs: Observation, cache: KVCache, env_ids: Tensor) -> Tensor:
@@ -134,41 +186,71 @@ class Policy(nn.Module):
         Returns:
             [n] float32.
         """
-        if self.critic_tower is None:
+        if self.config.critic == "facts":
             return self._value_of(obs.facts)
         rows = cache.select(env_ids)
-        return self._step_value(obs, rows, rows.max_len)
-
-    def _step_value(self, obs: Observation, cache: KVCache, used: int) -> Tensor:
+        rows.open_step(obs.time_step)
+        words, critic_words = self.read(obs.tokens)
+        beliefs = None
         if self.critic_tower is None:
+            beliefs = self.actor_tower.step(obs, words, rows)
+        return self._step_value(obs, critic_words, rows, beliefs)
+
+    def _step_value(
+        self, obs: Observation, words: Words | None, cache: KVCache, beliefs: Tensor | None
+    ) -> Tensor:
+        """beliefs: the actor's, for a shared critic."""
+        if self.critic_tower is not None:
+            return self._value_of(self.critic_tower.step(obs, words, cache))
+        if self.config.critic == "facts":
             return self._value_of(obs.facts)
-        return self._value_of(self.critic_tower.step(obs, cache, used))
+        assert beliefs is not None  # a shared critic has them from the actor
+        return self._value_of(beliefs)
 
     def _value_of(self, x: Tensor) -> Tensor:
         value: Tensor = self.critic_head(x)  # of beliefs [..., d], or of facts [..., K]
-        return value
+        return value.float()
+
+    def _beliefs(
+        self,
+        tower: Tower | SpocTower,
+        obs: Observation,
+        episode_start: Tensor,
+        prefix: KVPrefix | None,
+        *,
+        of_critic: bool = False,
+    ) -> Tensor:
+        """[N, T, d] of one tower; arguments as in evaluate_actions."""
+        batch = obs.batch_first()
+        words = self.read(batch.tokens)[of_critic]
+        segment_ids = episode_start.t().cumsum(1)
+        beliefs: Tensor = tower(batch, words, segment_ids, prefix)
+        return beliefs
+
+    def _logits_of(self, beliefs: Tensor) -> Tensor:
+        """Beliefs [N, T, d] to logits [T, N, A] float32."""
+        logits: Tensor = self.actor_head(beliefs)
+        return logits.transpose(0, 1).float()
 
     def evaluate_logits(
         self, obs: Observation, episode_start: Tensor, prefix: KVPrefix | None = None
     ) -> Tensor:
         """Logits of every step, [T, N, A] float32; arguments as in evaluate_actions."""
-        segment_ids = episode_start.t().cumsum(1)
-        beliefs = self.actor_tower(obs.batch_first(), segment_ids, prefix)
-        logits: Tensor = self.actor_head(beliefs)
-        return logits.transpose(0, 1)
+        return self._logits_of(self._beliefs(self.actor_tower, obs, episode_start, prefix))
 
     def evaluate_values(
         self, obs: Observation, episode_start: Tensor, prefix: KVPrefix | None = None
     ) -> Tensor:
         """Values of every step, [T, N] float32; arguments as in evaluate_actions.
 
-        Reaches the critic's parameters only.
+        Reaches the critic's parameters only, unless the critic is "shared".
         """
-        if self.critic_tower is None:
+        if self.config.critic == "facts":
             return self._value_of(obs.facts)
+        if self.critic_tower is None:
+            return self._value_of(self._beliefs(self.actor_tower, obs, episode_start, prefix)).t()
         obs = obs.with_features(obs.features.detach())
-        segment_ids = episode_start.t().cumsum(1)
-        beliefs = self.critic_tower(obs.batch_first(), segment_ids, prefix)
+        beliefs = self._beliefs(self.critic_tower, obs, episode_start, prefix, of_critic=True)
         return self._value_of(beliefs).t()
 
     def evaluate_actions(
@@ -190,11 +272,28 @@ class Policy(nn.Module):
         Returns:
             EvaluateOutput over [T, N].
         """
-        logits = self.evaluate_logits(obs, episode_start, prefix)
+        beliefs = self._beliefs(self.actor_tower, obs, episode_start, prefix)
+        logits = self._logits_of(beliefs)
         log_probs = logits.log_softmax(-1)
+        if self.config.critic == "shared":
+            value = self._value_of(beliefs).t()
+        else:
+            value = self.evaluate_values(obs, episode_start, prefix)
         return EvaluateOutput(
             log_prob=log_probs.gather(-1, actions[..., None])[..., 0],
             entropy=-(log_probs.exp() * log_probs).sum(-1),
-            value=self.evaluate_values(obs, episode_start, prefix),
+            value=value,
             logits=logits,
         )
+
+
+def _image_encoder(config: NetworkConfig) -> ImageEncoder | SpocImageEncoder:
+    if isinstance(config, SpocConfig):
+        return SpocImageEncoder(config)
+    return ImageEncoder(config.image)
+
+
+def _tower(config: NetworkConfig, first_layer: int) -> Tower | SpocTower:
+    if isinstance(config, SpocConfig):
+        return SpocTower(config, first_layer)
+    return Tower(config, first_layer)

@@ -5,16 +5,37 @@ RMSNorm; no biases and no rotary embedding: time is added to the input (Touvron 
 the rotation; the original of this project does the same at a larger size).
 """
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flare.kernels.attention import attention
 from flare.kernels.decode_attention import decode_attention
-from flare.policy.config import PolicyConfig
 from flare.policy.kv_cache import KVCache, KVPrefix
 
 _EPS = 1e-5
+
+
+class DecoderSizes(Protocol):
+    """What a decoder reads of a policy's config."""
+
+    @property
+    def width(self) -> int:
+        """d: of the stream."""
+
+    @property
+    def num_layers(self) -> int:
+        """Blocks."""
+
+    @property
+    def num_heads(self) -> int:
+        """Attention heads; divides width."""
+
+    @property
+    def hidden(self) -> int:
+        """Of each SwiGLU feed-forward."""
 
 
 class SwiGLU(nn.Module):
@@ -35,7 +56,7 @@ class SwiGLU(nn.Module):
 class Block(nn.Module):
     """One layer: attention and feed-forward, each behind a norm and a residual."""
 
-    def __init__(self, config: PolicyConfig) -> None:
+    def __init__(self, config: DecoderSizes) -> None:
         super().__init__()
         width = config.width
         self.heads = config.num_heads
@@ -69,19 +90,12 @@ class Block(nn.Module):
             )  # fmt: skip
         return self._close(x, seen)
 
-    def step(self, x: Tensor, cache: KVCache, layer: int, used: int) -> Tensor:
-        """One step [N, d] of every environment; appends to ``layer`` of the cache.
-
-        ``used``: places that the longest memory fills, the new one included.
-        """
+    def step(self, x: Tensor, cache: KVCache, layer: int) -> Tensor:
+        """One step [N, d] of every environment; writes the open step's place of ``layer``."""
         q, k, v = self._project(x)
         cache.write(layer, k, v)
-        seen = decode_attention(
-            q,
-            cache.keys[layer, :, :used],
-            cache.values[layer, :, :used],
-            kv_len=cache.lengths + 1,
-        )
+        keys, values = cache.filled(layer)
+        seen = decode_attention(q, keys, values, kv_len=cache.stops, kv_start=cache.starts)
         return self._close(x, seen)
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -100,7 +114,7 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """The blocks and the final norm."""
 
-    def __init__(self, config: PolicyConfig) -> None:
+    def __init__(self, config: DecoderSizes) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.norm = nn.RMSNorm(config.width, eps=_EPS)
@@ -124,10 +138,10 @@ class Decoder(nn.Module):
         out: Tensor = self.norm(x)
         return out
 
-    def step(self, x: Tensor, cache: KVCache, first_layer: int, used: int) -> Tensor:
+    def step(self, x: Tensor, cache: KVCache, first_layer: int) -> Tensor:
         """One step [N, d] to [N, d]; arguments as in Block.step."""
         for i, block in enumerate(self.blocks, first_layer):
             assert isinstance(block, Block)  # a ModuleList forgets the type
-            x = block.step(x, cache, i, used)
+            x = block.step(x, cache, i)
         out: Tensor = self.norm(x)
         return out

@@ -12,6 +12,7 @@ from flare.console import Stage
 from flare.errors import UserError
 from flare.imitation.losses import dense_label_loss
 from flare.policy.dense_labels import DenseLabelsHead
+from flare.policy.image_encoder import ImageEncoder
 from flare.policy.policy import Policy
 from flare.tasks.sampler import EpisodeSampler
 from flare.worlds.embedded import EmbeddedWorlds, House
@@ -93,15 +94,20 @@ def pretrain_encoder(
     should_stop: Callable[[], bool],
 ) -> dict[str, float]:
     """Train the policy's image encoder on labelled views; returns the last batch's statistics."""
-    head = DenseLabelsHead(policy.image_encoder, num_classes=num_goals)
-    parameters = [*policy.image_encoder.parameters(), *head.parameters()]
+    encoder = policy.image_encoder
+    if not isinstance(encoder, ImageEncoder):
+        raise UserError(
+            "has a frozen image encoder", key="network.image", mend="use the small policy"
+        )
+    head = DenseLabelsHead(encoder, num_classes=num_goals)
+    parameters = [*encoder.parameters(), *head.parameters()]
     num_steps = config.num_views // config.batch_size
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
     stats: dict[str, float] = {}
     for step in range(num_steps):
         frames, presence, inverse_depth = views.batch(step)
-        out = head(policy.image_encoder(frames))
+        out = head(encoder(frames))
         loss, tensors = dense_label_loss(out, presence, inverse_depth, config.depth_coef)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

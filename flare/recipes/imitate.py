@@ -84,6 +84,7 @@ class _Batches:
             features=torch.from_numpy(features),
             tokens=torch.from_numpy(tokens.copy()),
             prev_action=torch.from_numpy(previous),
+            in_hand=torch.zeros(steps, width, dtype=torch.int64),
             time_step=torch.from_numpy(time_step),
             facts=torch.zeros(steps, width, NUM_PRIVILEGED),
         )

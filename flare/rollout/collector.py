@@ -94,6 +94,7 @@ def rollout_specs(
         ArraySpec("privileged", np.dtype(np.float32), (t + 1, n, NUM_PRIVILEGED)),
         ArraySpec("tokens", np.dtype(np.int64), (t + 1, n, max_words)),
         ArraySpec("prev_action", np.dtype(np.int64), (t + 1, n)),
+        ArraySpec("in_hand", np.dtype(np.int64), (t + 1, n)),
         ArraySpec("time_step", np.dtype(np.int64), (t + 1, n)),
         ArraySpec("action", np.dtype(np.int64), (t, n)),
         ArraySpec("log_prob", np.dtype(np.float32), (t, n)),
@@ -173,6 +174,7 @@ class Collector:
         facts = a["facts"][slot, envs]
         a["privileged"][slot, envs] = privileged_features(facts)
         a["time_step"][slot, envs] = facts["step"]
+        a["in_hand"][slot, envs] = facts["held_object"] >= 0
 
     def _observation(self, index: int | slice) -> Observation:
         t = self._tensors
@@ -180,6 +182,7 @@ class Collector:
             features=t["features"][index],
             tokens=t["tokens"][index],
             prev_action=t["prev_action"][index],
+            in_hand=t["in_hand"][index],
             time_step=t["time_step"][index],
             facts=t["privileged"][index],
         )
@@ -199,7 +202,7 @@ class Collector:
         """One rollout of T steps from the current state of every world."""
         a, envs = self._arrays, np.arange(self.worlds.num_envs)
         if self.config.memory == "reset":
-            self.cache.reset(torch.ones(len(envs), dtype=torch.bool))
+            self.cache.restart()
         prefix = self.cache.prefix() if self.config.memory == "carry" else None
         for t in range(self.config.num_steps):
             with timer("infer"):
@@ -287,7 +290,15 @@ class Collector:
 
     def rewind(self) -> None:
         """The last slot becomes slot 0 of the next rollout: the one copy that DESIGN names."""
-        for name in ("frames", "facts", "privileged", "tokens", "prev_action", "time_step"):
+        for name in (
+            "frames",
+            "facts",
+            "privileged",
+            "tokens",
+            "prev_action",
+            "in_hand",
+            "time_step",
+        ):
             self._arrays[name][0] = self._arrays[name][-1]
 
     def state_dict(self) -> dict[str, Tensor]:

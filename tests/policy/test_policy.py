@@ -95,8 +95,22 @@ def test_value_fits_behind_the_longest_episode():
         policy.act(random_observation(policy, 2, rng=rng), cache, None)
     value = policy.value(random_observation(policy, 2, rng=rng), cache, torch.arange(2))
     assert value.shape == (2,)
-    with pytest.raises(AssertionError, match="3 places must take 4"):
-        policy.act(random_observation(policy, 2, rng=rng), cache, None)
+
+
+def test_an_episode_longer_than_the_cache_sees_its_last_places():
+    """With three places, step t is what a fresh memory makes of steps t - 2 to t."""
+    policy = tiny_policy()
+    obs = random_observation(policy, 8, 2, rng=torch.Generator().manual_seed(3))
+    ring = policy.new_cache(2, max_len=3)
+    for t in range(8):
+        got = policy.act(_row(obs, t), ring, None)
+    # Deeper layers remember through keys what is forgotten itself, so one layer is compared.
+    fresh = policy.new_cache(2, max_len=3)
+    for t in range(5, 8):
+        policy.act(_row(obs, t), fresh, None)
+    layer = ring.keys[0].sort(1).values, fresh.keys[0].sort(1).values
+    torch.testing.assert_close(*layer)
+    assert ring.lengths.tolist() == [8, 8] and torch.isfinite(got.logits).all()
 
 
 def test_act_permutes_with_the_environments():

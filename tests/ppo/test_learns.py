@@ -24,6 +24,7 @@ def _collect(policy, rng):
             features=torch.zeros(ENVS, policy.num_features),
             tokens=tokens,
             prev_action=previous,
+            in_hand=torch.zeros_like(previous),
             time_step=torch.full((ENVS,), t),
             facts=torch.zeros(ENVS, TINY.num_facts),
         )

@@ -33,7 +33,7 @@ inline std::uint32_t crc_of(const Bytes& bytes) {
   return crc32(std::as_bytes(std::span<const char>(bytes)));
 }
 
-/// What one asset of a test is made of: triangles over vertices, the same at every level.
+/// What one asset of a test is made of: triangles over vertices.
 struct PackedAsset {
   std::string name;
   Vec3 size;
@@ -43,6 +43,7 @@ struct PackedAsset {
   std::uint32_t width = 1, height = 1;
   std::vector<std::uint32_t> texels = {0xFFFFFF};  // all mip levels
   std::vector<float> errors = {0.0F};              // of each level
+  float coarse_scale = 1.0F;                       // of the vertices of all but the finest level
   std::uint32_t flags = 0;
 };
 
@@ -57,7 +58,8 @@ inline Bytes payload_of(const PackedAsset& asset, std::uint64_t& texture_offset)
     std::memcpy(out.data() + level * sizeof(PackLod), &lod, sizeof(lod));
     for (std::size_t axis = 0; axis < 5; ++axis) {
       for (std::size_t i = 0; i < padded; ++i) {
-        append(out, asset.vertices[std::min(i, asset.vertices.size() - 1)][axis]);
+        const float scale = axis < 3 && level + 1 < asset.errors.size() ? asset.coarse_scale : 1.0F;
+        append(out, scale * asset.vertices[std::min(i, asset.vertices.size() - 1)][axis]);
       }
     }
     for (std::size_t i = 0; i < padded; ++i) {

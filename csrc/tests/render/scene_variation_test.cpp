@@ -1,7 +1,9 @@
 // Moved objects, the robot's own body and the light of an episode.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "render/rasterizer.hpp"
 #include "tests/fixtures/houses.hpp"
@@ -202,6 +204,43 @@ TEST_CASE("light: a seed changes colours everywhere and geometry nowhere") {
       different += lit.rgb[i] != plain.rgb[i] ? 1 : 0;
   }
   CHECK(different > 8 * 84 * 48 * 3 * 8 / 10);
+}
+
+double hue_deg(double r, double g, double b) {
+  return std::atan2(std::sqrt(3.0) * (g - b), 2.0 * r - g - b) * 180.0 / 3.14159265358979;
+}
+
+TEST_CASE("textures: a seed shifts objects each by itself, keeps their hue, and nothing else") {
+  const sim::House house = fixtures::three_rooms();
+  const auto scene = Scene::build(house);
+  Rasterizer rasterizer;
+  Camera camera;
+  camera.position = {0.5F, 1.45F, 0.5F};
+  camera.yaw_deg = 55.0F;
+  camera.pitch_deg = 20.0F;
+  Picture plain(84, 48);
+  plain.draw(rasterizer, *scene, camera);
+  int different = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    SceneVariation variation;
+    variation.texture_seed = seed;
+    Picture shifted(84, 48);
+    shifted.draw(rasterizer, *scene, camera, variation);
+    CHECK(shifted.depth == plain.depth);
+    for (std::size_t i = 0; i < plain.ids.size(); ++i) {
+      const std::uint8_t* const a = &plain.rgb[3 * i];
+      const std::uint8_t* const b = &shifted.rgb[3 * i];
+      const bool is_same = std::equal(a, a + 3, b);
+      if (plain.ids[i] == 0) REQUIRE(is_same);
+      different += is_same ? 0 : 1;
+      // Of vivid colours that are not clipped.
+      if (*std::max_element(a, a + 3) - *std::min_element(a, a + 3) < 60) continue;
+      if (*std::max_element(b, b + 3) == 255) continue;
+      const double turn = hue_deg(a[0], a[1], a[2]) - hue_deg(b[0], b[1], b[2]);
+      REQUIRE(std::abs(turn) < 3.0);
+    }
+  }
+  CHECK(different > 20 * 100);
 }
 
 }  // namespace

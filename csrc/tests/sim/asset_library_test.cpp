@@ -47,9 +47,24 @@ TEST_CASE("an asset has its own size and its type's category") {
   CHECK(library->find_asset_category("Apple_2") == -1);
 }
 
-void check_message(const char* json, const char* message) {
+TEST_CASE("assets of a pack have their own size, type and flag") {
+  const auto library = AssetLibrary::from_json(kLibrary, R"({"table_crc": 7, "assets": {
+    "0a1b": {"type": "ObjaTrashCan", "size": [0.4, 0.7, 0.3], "pickupable": true, "mass": 3},
+    "Apple_1": {"type": "", "size": [1, 1, 1], "pickupable": false}}})");
+  REQUIRE(library->find_size("0a1b") != nullptr);
+  CHECK(library->find_size("0a1b")->y == doctest::Approx(0.7));
+  REQUIRE(library->find_packed("0a1b") != nullptr);
+  CHECK(library->find_packed("0a1b")->category == 1);
+  CHECK(library->find_packed("0a1b")->pickupable);
+  CHECK(library->find_asset_category("0a1b") == -1);
+  CHECK(library->find_packed("Apple_1")->category == -1);
+  CHECK(library->find_size("Apple_1")->x == doctest::Approx(0.09));  // a built-in asset stays
+  CHECK(library->find_packed("0a1c") == nullptr);
+}
+
+void check_message(const char* json, const char* message, const char* pack_table = "") {
   try {
-    AssetLibrary::from_json(json);
+    AssetLibrary::from_json(json, pack_table);
     FAIL("accepted");
   } catch (const HouseFormatError& error) {
     CHECK(std::string(error.what()) == message);
@@ -69,6 +84,9 @@ TEST_CASE("a broken library names the key and the mend") {
                 "(metres, degrees) and the value");
   check_message(R"({"categories": [], "synonyms": {"Couch": "Sofa"}})",
                 "asset library: synonyms.Couch: 'Sofa' is no known type; add its category");
+  check_message(kLibrary, "asset table: document: has no key 'assets'; add 'assets'", "{}");
+  check_message(kLibrary, "asset table: assets.x.size: needs 3 numbers; write [x, y, z]",
+                R"({"assets": {"x": {"type": "", "size": [1], "pickupable": true}}})");
 }
 
 }  // namespace

@@ -200,6 +200,28 @@ TEST_CASE("a guessed footprint is cut back to fit between its centre and the wal
   CHECK(vase.size.z == doctest::Approx(0.2));
 }
 
+TEST_CASE("an asset of the pack has its true box, however near the wall, and the pack's flag") {
+  const auto with_pack = [](const char* asset) {
+    return AssetLibrary::from_json(
+        R"({"categories": [{"type": "Vase", "shape": "cone", "size": [0.2, 0.4, 0.2]}]})",
+        std::string(R"({"assets": {"0123456789abcdef0123456789abcdef": )") + asset + "}}");
+  };
+  const std::string near_wall = edited("{\"x\": 3, \"y\": 0.3", "{\"x\": 3.95, \"y\": 0.3");
+  const auto vases = with_pack(R"({"type": "", "size": [0.3, 0.5, 0.25], "pickupable": true})");
+  const Object vase = load_house(near_wall, "test", *vases).objects[2];
+  CHECK(vase.type == "Vase");  // its id's, as the pack knows none
+  CHECK(vase.size.x == doctest::Approx(0.3));
+  CHECK(vase.size.y == doctest::Approx(0.5));
+  CHECK(vase.size.z == doctest::Approx(0.25));
+  CHECK(vase.pickupable);  // the type is not
+
+  // An id that names no known type: the pack's.
+  const std::string holodeck = edited("ObjaVase|b|7", "ornament-0 (bedroom)");
+  const auto known = with_pack(R"({"type": "Vase", "size": [1, 1, 1], "pickupable": false})");
+  CHECK(load_house(holodeck, "test", *known).objects[2].type == "Vase");
+  CHECK(load_house(holodeck, "test", *vases).objects[2].type == "Ornament");
+}
+
 TEST_CASE("an unknown kind takes the looks of its last word and keeps its name") {
   const Object table = load(kTwoRooms).objects[4];
   CHECK(table.type == "PicnicTable");

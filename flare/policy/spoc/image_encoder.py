@@ -1,0 +1,97 @@
+"""Frames to features: normalisation, frozen vision transformer, pooling to a grid of cells."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flare.policy.spoc.config import SpocConfig
+from flare.policy.spoc.vision_transformer import VisionTransformer
+
+# CLIP's statistics, which the original uses for DINOv2 too; SigLIP maps to [-1, 1].
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+# Images per pass: keeps activations of a large batch of frames in bounds.
+_CHUNK = 64
+# Columns that the original's crop keeps, as a share of the width: 42 to 340 of 384.
+_CROP_FIRST, _CROP_SIZE = 42 / 384, 299 / 384
+
+
+def central_crop(images: Tensor) -> Tensor:
+    """The middle 78 % of the width, stretched to the full width: [M, 3, H, W] uint8, same shape.
+
+    What the original's random crop always falls back to: it asks for 90 % of the area within an
+    aspect ratio of 3/4 to 4/3, which a 384 x 224 image cannot give.
+    """
+    height, width = images.shape[-2:]
+    first, size = round(_CROP_FIRST * width), round(_CROP_SIZE * width)
+    cut = images[..., first : first + size].float()
+    stretched = F.interpolate(cut, (height, width), mode="bilinear", antialias=True)
+    return stretched.round().clamp(0, 255).to(torch.uint8)
+
+
+class SpocImageEncoder(nn.Module):
+    """The frozen encoder that all cameras and both towers share; runs once per frame."""
+
+    def __init__(self, config: SpocConfig) -> None:
+        super().__init__()
+        self.config, self.has_crop = config.image, config.compat.central_crop
+        self.vit = VisionTransformer(config.image)
+        dino = config.image.family == "dinov2"
+        half = (0.5, 0.5, 0.5)
+        self.mean, self.std = (CLIP_MEAN, CLIP_STD) if dino else (half, half)
+        self.requires_grad_(False)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of one camera's cells."""
+        return self.config.grid
+
+    @torch.no_grad()
+    def forward(self, frames: Tensor) -> Tensor:
+        """Encode frames of any number of steps.
+
+        Args:
+            frames: [B, C, H, W, 3] uint8.
+
+        Returns:
+            [B, F] float32; camera, cell (row-major), channel.
+
+        Raises:
+            ValueError: frames of another shape or dtype than the config says.
+        """
+        c = self.config
+        expected = (c.num_cameras, c.height, c.width, 3)
+        if frames.dtype != torch.uint8 or frames.shape[1:] != expected:
+            raise ValueError(
+                f"frames must be uint8 [B, {', '.join(map(str, expected))}], "
+                f"got {frames.dtype} {list(frames.shape)}"
+            )
+        images = frames.flatten(0, 1).permute(0, 3, 1, 2)
+        grid = torch.cat([self.pooled(chunk) for chunk in torch.split(images, _CHUNK)])
+        return grid.flatten(2).transpose(1, 2).reshape(len(frames), c.num_features)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """[M, 3, H, W] uint8 to [M, embed, grid rows, grid columns] float32."""
+        if self.has_crop:
+            images = central_crop(images)
+        weight, bias = self._folded()
+        features = self.vit(self._sized(images).to(weight.dtype), weight, bias)
+        return F.adaptive_avg_pool2d(features.float(), self.config.grid)
+
+    def _sized(self, images: Tensor) -> Tensor:
+        """Images cut (DINOv2: middle, to whole patches) or resized (SigLIP) for the transformer."""
+        c = self.config
+        height, width = (size * c.patch for size in c.patches)
+        if c.family == "siglip":
+            resized = F.interpolate(images.float(), (height, width), mode="bicubic", antialias=True)
+            return resized.round().clamp(0, 255)
+        top, left = (c.height - height) // 2, (c.width - width) // 2
+        return images[..., top : top + height, left : left + width]
+
+    def _folded(self) -> tuple[Tensor, Tensor]:
+        """Patch weights for raw pixels: the patch product of ``(x / 255 - mean) / std``."""
+        conv = self.vit.patches
+        mean, std = (conv.weight.new_tensor(v)[:, None, None] for v in (self.mean, self.std))
+        shift = (conv.weight * (mean / std)).sum((1, 2, 3))
+        assert conv.bias is not None
+        return conv.weight / (255.0 * std), conv.bias - shift

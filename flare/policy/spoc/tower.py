@@ -1,0 +1,113 @@
+"""One tower: everything between frozen features and a head. Actor and critic have one each."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flare.policy.kv_cache import KVCache, KVPrefix
+from flare.policy.observation import Observation
+from flare.policy.spoc.config import SpocConfig
+from flare.policy.spoc.fusion import Fusion
+from flare.policy.spoc.instruction_encoder import Words
+from flare.policy.time_encoding import TimeEncoding
+from flare.policy.transformer import Decoder
+
+
+class Adapter(nn.Module):
+    """``relu(LayerNorm(linear(x)))``."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., inputs] to [..., width]."""
+        out: Tensor = F.relu(self.norm(self.linear(x)))
+        return out
+
+
+class CellEncoder(nn.Module):
+    """Image features to tokens, cell by cell; the cameras share the weights and add a token each.
+
+    The original's two 1 x 1 convolutions are linear layers over the channels of a cell.
+    """
+
+    def __init__(self, config: SpocConfig) -> None:
+        super().__init__()
+        self.channels, self.num_cameras = config.image.embed, config.image.num_cameras
+        self.compress = nn.Linear(self.channels, config.width)
+        self.mix = nn.Linear(config.width, config.width)
+        self.adapter = Adapter(config.width, config.width)
+        self.camera_tokens = nn.Parameter(0.1 * torch.rand(self.num_cameras, config.width))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features [M, F] to tokens [M, cameras · cells, d]."""
+        cells = features.view(len(features), self.num_cameras, -1, self.channels)
+        x = F.relu(self.mix(F.relu(self.compress(cells))))
+        x = self.adapter(x) + self.camera_tokens[:, None]
+        tokens: Tensor = x.flatten(1, 2)
+        return tokens
+
+
+class SpocTower(nn.Module):
+    """Fusion of cells and instruction, plus previous action, hand and time; then the decoder."""
+
+    def __init__(self, config: SpocConfig, first_layer: int) -> None:
+        """first_layer: where this tower's layers begin in the KV cache."""
+        super().__init__()
+        self.first_layer = first_layer
+        self.has_padding = config.compat.text_padding
+        self.cells = CellEncoder(config)
+        self.text_adapter = Adapter(config.text.embed, config.width)
+        self.fusion = Fusion(config)
+        # Row A: no action yet. Row A + 1: padding of imitation batches, never trained.
+        padding = config.num_actions + 1
+        self.prev_action = nn.Embedding(padding + 1, config.width, padding_idx=padding)
+        self.in_hand = nn.Embedding(3, config.width)  # no, yes, padding
+        for embedding in (self.prev_action, self.in_hand):
+            nn.init.uniform_(embedding.weight, -0.01, 0.01)
+        self.time_encoding = TimeEncoding(config.width)
+        self.decoder = Decoder(config)
+        self.out = nn.Linear(config.width, config.width, bias=False)
+
+    def forward(
+        self, obs: Observation, words: Words | None, segment_ids: Tensor, prefix: KVPrefix | None
+    ) -> Tensor:
+        """Steps [N, T] (batch first) to beliefs [N, T, d].
+
+        Args:
+            obs: observations with leading axes [N, T].
+            words: their instructions; index [N, T].
+            segment_ids: [N, T] integers, 0 before the first episode start.
+            prefix: what the environments remembered before step 0.
+        """
+        envs, steps = obs.time_step.shape
+        x = self.embed(obs.flat(), words).view(envs, steps, -1)
+        beliefs: Tensor = self.out(self.decoder(x, segment_ids, prefix, self.first_layer))
+        return beliefs
+
+    def step(self, obs: Observation, words: Words | None, cache: KVCache) -> Tensor:
+        """Observations [N] to beliefs [N, d]; fills the open step of the cache's layers."""
+        x = self.embed(obs, words)
+        beliefs: Tensor = self.out(self.decoder.step(x, cache, self.first_layer))
+        return beliefs
+
+    def embed(self, obs: Observation, words: Words | None) -> Tensor:
+        """Observations [M] to the decoder's input [M, d]."""
+        assert words is not None  # the policy has an instruction encoder
+        x = self.fuse(obs.features, words)
+        x = x + self.prev_action(obs.prev_action) + self.in_hand(obs.in_hand)
+        out: Tensor = x + self.time_encoding(obs.time_step).to(x.dtype)
+        return out
+
+    def fuse(self, features: Tensor, words: Words) -> Tensor:
+        """Features [M, F] and the instructions of the same M steps to [M, d]."""
+        index = words.index.flatten()
+        cells = self.cells(features.to(self.out.weight.dtype))
+        text = self.text_adapter(words.features)[index]
+        bias = None
+        if words.is_ragged and not self.has_padding:
+            bias = words.padding_bias(1 + cells.shape[1])[index]
+        fused: Tensor = self.fusion(torch.cat([cells, text], 1), bias)
+        return fused

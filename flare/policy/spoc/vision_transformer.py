@@ -1,0 +1,103 @@
+"""Vision transformers: DINOv2 (Oquab et al. 2023) and the image half of SigLIP (Zhai et al. 2023).
+
+Both are pre-norm, ``x + s1·Attention(LayerNorm(x))`` and ``x + s2·W2 gelu(W1 LayerNorm(x))``;
+DINOv2 has the scales s and a class token, SigLIP neither.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flare.policy.spoc.config import VisionConfig
+
+_EPS = 1e-6
+# DINOv2 resizes its position table by (patches + 0.1) / table instead of to a size. The tenth was
+# there against a rounding error, and moves every sample of the table.
+_OFFSET = 0.1
+
+
+class TransformerBlock(nn.Module):
+    """One layer of a vision or text transformer."""
+
+    def __init__(
+        self, embed: int, num_heads: int, hidden: int, *, eps: float, has_layer_scale: bool
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.attention_norm = nn.LayerNorm(embed, eps=eps)
+        self.qkv = nn.Linear(embed, 3 * embed)
+        self.attention_out = nn.Linear(embed, embed)
+        self.feed_forward_norm = nn.LayerNorm(embed, eps=eps)
+        self.w_in = nn.Linear(embed, hidden)
+        self.w_out = nn.Linear(hidden, embed)
+        self.attention_scale: nn.Parameter | None = None
+        self.feed_forward_scale: nn.Parameter | None = None
+        if has_layer_scale:
+            self.attention_scale = nn.Parameter(torch.ones(embed))
+            self.feed_forward_scale = nn.Parameter(torch.ones(embed))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[M, S, embed] to [M, S, embed]."""
+        qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.num_heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        x = x + _scaled(self.attention_out(seen), self.attention_scale)
+        hidden = F.gelu(self.w_in(self.feed_forward_norm(x)))
+        return x + _scaled(self.w_out(hidden), self.feed_forward_scale)
+
+
+def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:
+    return x if scale is None else x * scale
+
+
+class VisionTransformer(nn.Module):
+    """Images to the normalised features of their patches."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.config = config
+        embed, places = config.embed, config.table**2
+        dino = config.family == "dinov2"
+        self.class_token = nn.Parameter(torch.zeros(1, 1, embed)) if dino else None
+        self.positions = nn.Parameter(0.02 * torch.randn(1, places + dino, embed))
+        # Only pre-training of DINOv2 used it; its files have it.
+        self.mask_token = nn.Parameter(torch.zeros(1, embed)) if dino else None
+        self.patches = nn.Conv2d(3, embed, config.patch, config.patch)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(embed, config.num_heads, 4 * embed, eps=_EPS, has_layer_scale=dino)
+            for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(embed, eps=_EPS)
+
+    def forward(self, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Images [M, 3, rows·patch, columns·patch] to [M, embed, rows, columns].
+
+        Args:
+            images: of the weights' dtype.
+            weight: [embed, 3, patch, patch] of the patch convolution to use.
+            bias: [embed] of it.
+        """
+        x = F.conv2d(images, weight, bias, stride=self.config.patch)
+        rows, columns = x.shape[-2:]
+        x = x.flatten(2).transpose(1, 2)
+        x = x + self.grid_positions(rows, columns)
+        if self.class_token is not None:
+            first = self.class_token + self.positions[:, :1]
+            x = torch.cat([first.expand(len(x), -1, -1), x], 1)
+        for block in self.blocks:
+            x = block(x)
+        x = self.norm(x[:, -rows * columns :])
+        grid: Tensor = x.transpose(1, 2).unflatten(-1, (rows, columns))
+        return grid
+
+    def grid_positions(self, rows: int, columns: int) -> Tensor:
+        """[rows·columns, embed]: the position table at another size, bicubic."""
+        table = self.config.table
+        own = self.positions[0, -table * table :]
+        if (rows, columns) == (table, table):
+            return own
+        scale = ((rows + _OFFSET) / table, (columns + _OFFSET) / table)
+        square = own.float().t().reshape(1, -1, table, table)
+        # The scale itself, not the size it leads to, decides where the table is sampled.
+        grid = F.interpolate(square, scale_factor=scale, mode="bicubic")
+        return grid[0].flatten(1).t().to(own.dtype)

@@ -1,0 +1,25 @@
+"""The step of an episode as a vector."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class TimeEncoding(nn.Module):
+    """Sinusoids of the step: ``sin(t·w_k)`` at place 2k, ``cos(t·w_k)`` at 2k + 1.
+
+    ``w_k = exp(-2k · ln(10000) / d)`` (Vaswani et al. 2017, section 3.5). No longest episode.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        exponent = torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10_000.0) / width)
+        self.register_buffer("frequencies", exponent.exp(), persistent=False)
+
+    def forward(self, time_step: Tensor) -> Tensor:
+        """[...] int64 to [..., d] float32."""
+        angles = time_step[..., None] * self.frequencies
+        return torch.stack((angles.sin(), angles.cos()), -1).flatten(-2)
