@@ -124,7 +124,8 @@ def place_goal(floor: Floor, type_name: str, draws: Draws) -> bool:
     where = _floor_kinds(floor.style).get(type_name)
     if where is not None and not _lies_on_tops(floor, type_name):
         return any(place_type(floor, type_name, where, room, draws) for room in rooms)
-    for room in rooms * floor.style.goal_tries:
+    at_home = [room for room in rooms if floor.layout.room_types[room] in home]
+    for room in at_home * (floor.style.goal_tries - 1) + rooms:
         stands = floor.style.stands.get(floor.layout.room_types[room], ("SideTable", "Desk"))
         stand = "TVStand" if type_name == "Television" else draws.choice(stands)
         receptacle = place_type(floor, stand, "wall", room, draws)
@@ -197,7 +198,17 @@ def _hang(
         return None
     base = min(_PAINTING_HEIGHT, ceiling_height - height / 2 - 0.1) - height / 2
     yaw = round(math.degrees(math.atan2(*wall.inward))) % 360.0
-    return Placed(asset=asset, x=x, z=z, yaw_deg=yaw, room=wall.room, base_y=base)
+    item = Placed(asset=asset, x=x, z=z, yaw_deg=yaw, room=wall.room, base_y=base)
+    return None if kind == "Television" and _meets_things(floor, item) else item
+
+
+def _meets_things(floor: Floor, item: Placed) -> bool:
+    """Whether something that thick would hang in what stands on the furniture below it."""
+    things = (child for below in floor.placed for child in below.children)
+    return any(
+        thing.base_y + thing.asset.size[1] > item.base_y and item.rect.overlaps(thing.rect)
+        for thing in things
+    )
 
 
 def _overlaps(item: Placed, others: Sequence[Placed]) -> bool:
