@@ -175,7 +175,12 @@ CASES = [
         work=num_steps * num_envs / 1e6,
         setup=partial(contenders, num_steps, num_envs),
         limit="memcpy",
-        config={"gamma": GAMMA, "gae_lambda": GAE_LAMBDA, "bytes_copied": BYTES_COPIED},
+        config={
+            "gamma": GAMMA,
+            "gae_lambda": GAE_LAMBDA,
+            "bytes_copied": BYTES_COPIED,
+            "limit_is": "one core's memcpy of bytes_copied an element: as many are read as written",
+        },
     )
     for num_steps, num_envs in SHAPES
 ]

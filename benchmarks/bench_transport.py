@@ -2,7 +2,9 @@
 
 A worker "renders" by copying a picture it holds; nobody reads the frames but through the slot. All
 contenders run in lock step: N actions out, N pairs of frames in. The limit is the same bytes copied
-into the rollout buffer by threads of one process, one a core, without any process in between.
+into the rollout buffer by threads of one process, one a core, without any process in between. What
+N processes can reach is "plain_slots": the same copies into shared memory, handed over by bare
+semaphores, so the rest of the way to the limit is the price of N address spaces on few cores.
 """
 
 import contextlib
@@ -11,7 +13,10 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing import shared_memory
 from multiprocessing.connection import Connection
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Semaphore
 from typing import Any
 
 import numpy as np
@@ -26,7 +31,7 @@ except ImportError:
 
 FRAMES = (2, 224, 384, 3)  # two cameras
 NUM_STEPS = 8  # rows of the buffer, used in turn
-NUM_WORKERS = (2, 8, 16)
+NUM_WORKERS = (2, 8, 16, 32)
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -145,6 +150,61 @@ def pipes(num_envs: int) -> Iterator[Callable[[], None]]:
         worker.join(10)
 
 
+def plain_worker(
+    memory: shared_memory.SharedMemory, env: int, row: Synchronized, go: Semaphore, done: Semaphore
+) -> None:
+    """A world that writes in place."""
+    picture = make_picture(env)
+    num_envs = memory.size // picture.nbytes // (NUM_STEPS + 1)
+    frames = np.ndarray((NUM_STEPS + 1, num_envs, *FRAMES), np.uint8, memory.buf)
+    while go.acquire() and row.value >= 0:
+        target = frames[row.value + 1, env]
+        np.copyto(target, picture)
+        target.flat[0] = row.value
+        done.release()
+
+
+@contextlib.contextmanager
+def plain_slots(num_envs: int) -> Iterator[Callable[[], None]]:
+    """Shared memory and semaphores, and nothing else: no protection against a worker that dies, no
+    order of calls that is checked. What processes can reach at all."""
+    size = (NUM_STEPS + 1) * num_envs * int(np.prod(FRAMES))
+    memory = shared_memory.SharedMemory(create=True, size=size)
+    row = SPAWN.Value("i", 0, lock=False)
+    gates = [SPAWN.Semaphore(0) for _ in range(num_envs)]
+    done = SPAWN.Semaphore(0)
+    workers = [
+        SPAWN.Process(target=plain_worker, args=(memory, env, row, gate, done), daemon=True)
+        for env, gate in enumerate(gates)
+    ]
+    for worker in workers:
+        worker.start()
+    frames = np.ndarray((NUM_STEPS + 1, num_envs, *FRAMES), np.uint8, memory.buf)
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        row.value = count % NUM_STEPS
+        count += 1
+        for gate in gates:
+            gate.release()
+        for _ in gates:
+            done.acquire()
+
+    for _ in range(NUM_STEPS):  # every row's pages are in place before the clock starts
+        step()
+    check_arrival(frames[1, num_envs - 1], num_envs - 1, 0)
+    yield step
+    row.value = -1
+    for gate in gates:
+        gate.release()
+    for worker in workers:
+        worker.join(10)
+    del frames
+    memory.close()
+    memory.unlink()
+
+
 if gymnasium is not None:
 
     class PictureEnv(gymnasium.Env[np.ndarray, np.int64]):
@@ -218,6 +278,7 @@ def contenders(num_envs: int) -> Iterator[Contenders]:
         calls = {
             "flare": stack.enter_context(slots(num_envs)),
             "memcpy": stack.enter_context(copies(num_envs)),
+            "plain_slots": stack.enter_context(plain_slots(num_envs)),
             "pipes_and_pickle": stack.enter_context(pipes(num_envs)),
         }
         if gymnasium is None:
@@ -234,7 +295,11 @@ CASES = [
         work=num_envs / 1e3,
         setup=partial(contenders, num_envs),
         limit="memcpy",
-        config={"frames": list(FRAMES), "num_workers": num_envs},
+        config={
+            "frames": list(FRAMES),
+            "num_workers": num_envs,
+            "limit_is": "the same pictures copied by one thread a core, without processes",
+        },
     )
     for num_envs in NUM_WORKERS
 ]

@@ -1,13 +1,15 @@
 """Puts houses, worlds, task and sampler together from configs: what every recipe starts with."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flare.errors import UserError
 from flare.houses.files import read_houses
-from flare.specs import NAVIGATION_ACTIONS, CameraSpec
-from flare.tasks.object_nav import ObjectNav
+from flare.specs import CameraSpec
+from flare.tasks.mixture import TaskMixture
+from flare.tasks.registry import TASKS, check_name
+from flare.tasks.rewards import RewardConfig
 from flare.tasks.sampler import EpisodeSampler, SamplerConfig
 from flare.worlds.embedded import EPISODE_DTYPE, EmbeddedWorlds, House, load_houses
 
@@ -21,7 +23,8 @@ class WorldConfig:
     num_envs: int = 64  # N
     num_threads: int = 0  # simulator threads; 0: one per core
     camera: CameraSpec = field(default_factory=lambda: CameraSpec(width=84, height=48))
-    action_names: tuple[str, ...] = NAVIGATION_ACTIONS
+    action_names: tuple[str, ...] = ()  # of the policy; empty: what the tasks need
+    manipulation_camera: bool = True  # a second camera as soon as a task needs the arm
 
     def __post_init__(self) -> None:
         if self.num_envs < 1:
@@ -36,23 +39,54 @@ class WorldConfig:
         """Simulator threads, resolved."""
         return self.num_threads or len(os.sched_getaffinity(0))
 
+    def for_tasks(self, mixture: TaskMixture) -> "WorldConfig":
+        """The same with what these tasks need where nothing is given: actions, second camera.
+
+        Raises:
+            UserError: actions are given, and a task needs another.
+        """
+        camera = self.camera
+        if mixture.uses_arm and self.manipulation_camera:
+            camera = replace(camera, num_cameras=2)
+        names = self.action_names or mixture.actions
+        mixture.check_actions(names)
+        return replace(self, camera=camera, action_names=names)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskConfig:
-    """Task and episodes."""
+    """Tasks and episodes; the step limits by default are the original's."""
 
-    max_steps: int = 500  # steps after which an episode is truncated
-    success_reward: float = 10.0
-    step_penalty: float = 0.0
-    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    names: tuple[str, ...] = ("ObjectNav",)  # tasks, drawn equally often
+    mixture: dict[str, float] = field(default_factory=dict)  # in place of names: task to weight
+    max_steps: int = 0  # of every task; 0: 500 in training, then 600, for RoomVisit 1000
+    reward: RewardConfig = field(default_factory=RewardConfig)  # what a step pays
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)  # which episodes are drawn
 
-    def task(self) -> ObjectNav:
-        """The task that judges."""
-        return ObjectNav(
-            max_steps=self.max_steps,
-            success_reward=self.success_reward,
-            step_penalty=self.step_penalty,
-        )
+    def __post_init__(self) -> None:
+        for name in self.names:
+            check_name(name, "task.names")
+        for name in self.mixture:
+            check_name(name, "task.mixture")
+        if self.max_steps < 0:
+            raise UserError(
+                f"is {self.max_steps}", key="task.max_steps", mend="use 0 for the original's limits"
+            )
+
+    def build(self, *, is_evaluation: bool = False) -> TaskMixture:
+        """The tasks that judge, with the limits of training or of evaluation.
+
+        Raises:
+            UserError: a task twice, or a weight that is not positive.
+        """
+        weights = self.mixture or dict.fromkeys(self.names, 1.0)
+        names = tuple(self.mixture or self.names)
+        tasks = []
+        for name in names:
+            task = TASKS[name](reward=self.reward)
+            limit = task.evaluation_steps if is_evaluation else task.max_steps
+            tasks.append(replace(task, max_steps=self.max_steps or limit))
+        return TaskMixture(tasks=tuple(tasks), weights=tuple(weights[name] for name in names))
 
 
 def load_house_file(path: Path, *, limit: int | None = None, num_threads: int = 1) -> list[House]:
@@ -89,7 +123,7 @@ def check_memory(world: WorldConfig, num_steps: int) -> None:
 
 
 def make_worlds(houses: list[House], world: WorldConfig) -> EmbeddedWorlds:
-    """N embedded worlds over these houses."""
+    """N embedded worlds over these houses; ``world`` as WorldConfig.for_tasks resolved it."""
     return EmbeddedWorlds(
         houses,
         num_envs=world.num_envs,
@@ -99,6 +133,8 @@ def make_worlds(houses: list[House], world: WorldConfig) -> EmbeddedWorlds:
     )
 
 
-def make_sampler(houses: list[House], task: TaskConfig, seed: int) -> EpisodeSampler:
-    """The sampler of training episodes."""
-    return EpisodeSampler(houses, EPISODE_DTYPE, task.sampler, seed)
+def make_sampler(
+    houses: list[House], task: TaskConfig, seed: int, *, mixture: TaskMixture | None = None
+) -> EpisodeSampler:
+    """The sampler of episodes of these tasks; ``mixture`` if it is not that of training."""
+    return EpisodeSampler(houses, mixture or task.build(), EPISODE_DTYPE, task.sampler, seed)

@@ -31,6 +31,7 @@ class Command:
     function: str  # takes the config; returns None or an exit code
     help: str
     is_resumable: bool = False
+    positional: str | None = None  # flag that a first word without one stands for
 
     def load(self) -> tuple[type[Any], Callable[[Any], int | None]]:
         """Import the command's module; its configuration class and its function."""
@@ -76,6 +77,23 @@ COMMANDS = (
         "EvaluateConfig",
         "run_evaluate",
         "measure a checkpoint on frozen episodes",
+        positional="checkpoint",
+    ),
+    Command(
+        "import",
+        "flare.importing.command",
+        "ImportConfig",
+        "run_import",
+        "read a checkpoint of SPOC or FLaRe, or make a fresh policy of that kind",
+        positional="checkpoint",
+    ),
+    Command(
+        "export",
+        "flare.importing.command",
+        "ExportConfig",
+        "run_export",
+        "write a policy in the layout of SPOC or FLaRe",
+        positional="checkpoint",
     ),
     Command(
         "report", "flare.report", "ReportConfig", "run_report", "write a run's report.html anew"
@@ -195,6 +213,8 @@ def parse(command: Command, config_class: type[Any], arguments: Sequence[str]) -
     """
     import tyro  # a quarter of a second that help and version do without
 
+    if command.positional is not None and arguments and not arguments[0].startswith("-"):
+        arguments = [f"--{command.positional}", *arguments]
     file, flags = _take_config_file(arguments)
     default = tyro.MISSING_NONPROP
     if file is not None:

@@ -37,6 +37,15 @@ py::array output_or_new(const std::optional<py::array>& out,
   return out ? *out : aligned_array(shape);
 }
 
+/// Flags that may be left out: an empty view then.
+template <std::size_t Rank>
+View<const std::uint8_t, Rank> flags_or_none(const std::optional<py::array>& flags,
+                                             const char* name,
+                                             const std::array<std::size_t, Rank>& shape) {
+  if (!flags) return {};
+  return view_of<const std::uint8_t>(*flags, name, shape);
+}
+
 void check_settings(float gamma, float gae_lambda, int num_threads) {
   if (!(gamma >= 0.0F && gamma <= 1.0F) || !(gae_lambda >= 0.0F && gae_lambda <= 1.0F)) {
     throw py::value_error("gamma and gae_lambda must lie in [0, 1], got " + std::to_string(gamma) +
@@ -51,15 +60,16 @@ void check_settings(float gamma, float gae_lambda, int num_threads) {
 py::tuple gae(const py::array& rewards, const py::array& values, const py::array& terminated,
               const py::array& truncated, const py::array& final_values, float gamma,
               float gae_lambda, const std::optional<py::array>& advantages,
-              const std::optional<py::array>& returns, bool truncation_is_terminal,
-              int num_threads) {
+              const std::optional<py::array>& returns, const std::optional<py::array>& valid,
+              bool truncation_is_terminal, int num_threads) {
   check_settings(gamma, gae_lambda, num_threads);
   const auto shape = shape_of<2>(rewards, "rewards");
   const GaeInput in{view_of<const float>(rewards, "rewards", shape),
                     view_of<const float, 2>(values, "values", {shape[0] + 1, shape[1]}),
                     view_of<const std::uint8_t>(terminated, "terminated", shape),
                     view_of<const std::uint8_t>(truncated, "truncated", shape),
-                    view_of<const float>(final_values, "final_values", shape)};
+                    view_of<const float>(final_values, "final_values", shape),
+                    flags_or_none(valid, "valid", shape)};
   const py::array advantages_out = output_or_new(advantages, shape);
   const py::array returns_out = output_or_new(returns, shape);
   const GaeOutput out{view_of<float>(advantages_out, "advantages", shape),
@@ -84,7 +94,8 @@ py::tuple gae_segments(const py::array& rewards, const py::array& values,
                        const py::array& final_values, const py::array& offsets,
                        const py::array& bootstrap_values, float gamma, float gae_lambda,
                        const std::optional<py::array>& advantages,
-                       const std::optional<py::array>& returns, bool truncation_is_terminal,
+                       const std::optional<py::array>& returns,
+                       const std::optional<py::array>& valid, bool truncation_is_terminal,
                        int num_threads) {
   check_settings(gamma, gae_lambda, num_threads);
   const auto shape = shape_of<1>(rewards, "rewards");
@@ -95,7 +106,8 @@ py::tuple gae_segments(const py::array& rewards, const py::array& values,
                             view_of<const std::uint8_t>(truncated, "truncated", shape),
                             view_of<const float>(final_values, "final_values", shape),
                             view_of<const std::int64_t, 1>(offsets, "offsets", {segments[0] + 1}),
-                            view_of<const float>(bootstrap_values, "bootstrap_values", segments)};
+                            view_of<const float>(bootstrap_values, "bootstrap_values", segments),
+                            flags_or_none(valid, "valid", shape)};
   check_offsets(in.offsets, shape[0]);
   const py::array advantages_out = output_or_new(advantages, shape);
   const py::array returns_out = output_or_new(returns, shape);
@@ -115,13 +127,14 @@ void bind_gae(py::module_& m) {
   m.def("compute_gae", &gae, py::arg("rewards"), py::arg("values"), py::arg("terminated"),
         py::arg("truncated"), py::arg("final_values"), py::arg("gamma"), py::arg("gae_lambda"),
         py::arg("advantages") = py::none(), py::arg("returns") = py::none(),
-        py::arg("truncation_is_terminal") = false, py::arg("num_threads") = 0,
-        "GAE over [T, N]; see flare.rollout.gae.compute_gae.");
+        py::arg("valid") = py::none(), py::arg("truncation_is_terminal") = false,
+        py::arg("num_threads") = 0, "GAE over [T, N]; see flare.rollout.gae.compute_gae.");
   m.def("compute_gae_segments", &gae_segments, py::arg("rewards"), py::arg("values"),
         py::arg("terminated"), py::arg("truncated"), py::arg("final_values"), py::arg("offsets"),
         py::arg("bootstrap_values"), py::arg("gamma"), py::arg("gae_lambda"),
         py::arg("advantages") = py::none(), py::arg("returns") = py::none(),
-        py::arg("truncation_is_terminal") = false, py::arg("num_threads") = 0,
+        py::arg("valid") = py::none(), py::arg("truncation_is_terminal") = false,
+        py::arg("num_threads") = 0,
         "GAE over packed segments; see flare.rollout.gae.compute_gae_segments.");
 }
 

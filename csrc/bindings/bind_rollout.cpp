@@ -81,9 +81,10 @@ void send_actions(RolloutBuffer& self, const py::array& envs, const py::array& s
                   std::uint32_t command) {
   const auto shape = shape_of<1>(envs, "envs");
   const auto env_view = view_of<const std::int32_t>(envs, "envs", shape);
-  const auto step_view = view_of<const std::uint32_t>(steps, "steps", shape);
-  self.send_actions(std::span(env_view.data(), env_view.size()),
-                    std::span(step_view.data(), step_view.size()), command_of(command));
+  const bool is_one_for_all = steps.ndim() == 1 && steps.shape(0) == 1;
+  const auto rows =
+      span_of<const std::uint32_t>(steps, "steps", is_one_for_all ? 1 : env_view.size());
+  self.send_actions(std::span(env_view.data(), env_view.size()), rows, command_of(command));
 }
 
 py::tuple wait_ready(RolloutBuffer& self, std::size_t min_count, std::optional<double> timeout_s) {

@@ -5,33 +5,32 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 #include <ctime>
-#include <thread>
+#include <type_traits>
 
 namespace flare {
 
+static_assert(std::is_same_v<std::chrono::steady_clock::duration, std::chrono::nanoseconds>);
 static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t) &&
                   std::atomic<std::uint32_t>::is_always_lock_free,
               "the kernel reads the atomic as a plain word");
 
-void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
-                std::chrono::nanoseconds timeout) {
-  const auto nanoseconds = std::max<std::int64_t>(timeout.count(), 0);
+bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                std::chrono::steady_clock::time_point end, std::uint32_t bits) {
+  // The bitset call takes a point in time of CLOCK_MONOTONIC, which steady_clock is on Linux.
+  const auto nanoseconds = std::max<std::int64_t>(end.time_since_epoch().count(), 0);
   timespec limit{};
   limit.tv_sec = nanoseconds / 1'000'000'000;
   limit.tv_nsec = nanoseconds % 1'000'000'000;
-  // Every outcome (woken, word differs, signal, time over) means the same: look again.
-  (void)syscall(SYS_futex, &word, FUTEX_WAIT, expected, &limit, nullptr, 0);
+  // Every other outcome (woken, word differs, signal) means the same: look again.
+  return syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, expected, &limit, nullptr, bits) == 0 ||
+         errno != ETIMEDOUT;
 }
 
-void futex_wake_all(const std::atomic<std::uint32_t>& word) {
-  (void)syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
-}
-
-int spin_rounds() {
-  static const int kRounds = std::thread::hardware_concurrency() > 1 ? 64 : 0;
-  return kRounds;
+void futex_wake(const std::atomic<std::uint32_t>& word, std::uint32_t bits) {
+  (void)syscall(SYS_futex, &word, FUTEX_WAKE_BITSET, INT_MAX, nullptr, nullptr, bits);
 }
 
 }  // namespace flare

@@ -7,37 +7,15 @@
 
 namespace flare {
 
-/// Sleeps while `word` holds `expected`, for at most `timeout`. May return early without a change:
-/// the caller looks again.
-void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
-                std::chrono::nanoseconds timeout);
+inline constexpr std::uint32_t kAllSleepers = ~0U;
 
-/// Wakes every process that sleeps on `word`.
-void futex_wake_all(const std::atomic<std::uint32_t>& word);
+/// Sleeps while `word` holds `expected`, until `end` at the latest. May return early without a
+/// change: the caller looks again. @param bits  wakes that share none of them pass by
+/// @return false if the time was over.
+bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                std::chrono::steady_clock::time_point end, std::uint32_t bits = kAllSleepers);
 
-/// A few microseconds of polling before a sleep: a fast partner answers within them, and a slow one
-/// must not cost a core. Does nothing on a machine with one processor.
-/// @return whether `is_done()` held.
-template <typename Condition>
-bool spin_briefly(const Condition& is_done);
-
-/// Rounds of spin_briefly; 0 on a machine with one processor.
-int spin_rounds();
-
-/// Tells the processor that this is a polling loop.
-inline void spin_pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
-
-template <typename Condition>
-bool spin_briefly(const Condition& is_done) {
-  for (int round = spin_rounds(); round > 0; --round) {
-    if (is_done()) return true;
-    spin_pause();
-  }
-  return is_done();
-}
+/// Wakes every process that sleeps on `word` with one of these bits.
+void futex_wake(const std::atomic<std::uint32_t>& word, std::uint32_t bits = kAllSleepers);
 
 }  // namespace flare

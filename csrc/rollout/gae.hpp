@@ -7,6 +7,9 @@
 //   delta_t = rewards[t] + gamma next_t - values[t]
 //   A_t     = delta_t + gamma lambda A_{t+1}, without the second term if step t ended an episode
 //   R_t     = A_t + values[t]
+//
+// A step that is not valid (its world failed, so nobody knows what the action did) has A_t = 0: the
+// step before it still bootstraps with values[t] and looks no further.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +33,7 @@ struct GaeInput {
   View2<const std::uint8_t> terminated;  // [T, N]
   View2<const std::uint8_t> truncated;   // [T, N]
   View2<const float> final_values;       // [T, N]; used only where truncated, anything elsewhere
+  View2<const std::uint8_t> valid{};     // [T, N], or empty: every step is
 };
 
 struct GaeOutput {
@@ -53,6 +57,7 @@ struct GaeSegmentsInput {
   View1<const float> final_values;       // [M]; used only where truncated
   View1<const std::int64_t> offsets;     // [S + 1], ascending, from 0 to M
   View1<const float> bootstrap_values;   // [S]; follows the last step of a segment that goes on
+  View1<const std::uint8_t> valid{};     // [M], or empty: every step is
 };
 
 struct GaeSegmentsOutput {

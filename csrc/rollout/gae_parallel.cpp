@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -66,10 +67,19 @@ void run(int num_threads, std::size_t parts, Body&& body) {
   shared_pool.parallel_for(num_threads, parts, body);
 }
 
+/// The input without its valid flags if every step is: only then the vector kernels take it.
+template <typename Input>
+Input drop_needless_flags(Input in) {
+  const auto& valid = in.valid;
+  if (valid.size() != 0 && std::memchr(valid.data(), 0, valid.size()) == nullptr) in.valid = {};
+  return in;
+}
+
 }  // namespace
 
-void compute_gae_parallel(const GaeInput& in, const GaeOutput& out, const GaeSettings& settings,
+void compute_gae_parallel(const GaeInput& input, const GaeOutput& out, const GaeSettings& settings,
                           int num_threads) {
+  const GaeInput in = drop_needless_flags(input);
   const std::size_t num_envs = in.rewards.shape(1);
   const bool stream = 2 * in.rewards.size() * sizeof(float) > kStreamBytes;
   const std::size_t lines = (num_envs + kColumnStep - 1) / kColumnStep;
@@ -82,8 +92,9 @@ void compute_gae_parallel(const GaeInput& in, const GaeOutput& out, const GaeSet
   });
 }
 
-void compute_gae_segments_parallel(const GaeSegmentsInput& in, const GaeSegmentsOutput& out,
+void compute_gae_segments_parallel(const GaeSegmentsInput& input, const GaeSegmentsOutput& out,
                                    const GaeSettings& settings, int num_threads) {
+  const GaeSegmentsInput in = drop_needless_flags(input);
   const std::size_t segments = in.bootstrap_values.size();
   const int threads = choose_threads(num_threads, in.rewards.size(), segments);
   // More parts than threads: segments differ in length.

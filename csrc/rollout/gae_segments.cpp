@@ -12,8 +12,9 @@ void compute_gae_segments(const GaeSegmentsInput& in, const GaeSegmentsOutput& o
     const auto first = static_cast<std::size_t>(in.offsets(s));
     for (auto i = static_cast<std::size_t>(in.offsets(s + 1)); i-- > first;) {
       const float value = in.values(i);
+      const bool is_valid = in.valid.data() == nullptr || in.valid(i) != 0;
       advantage = gae_step(factors, in.rewards(i), value, next_value, in.terminated(i) != 0,
-                           in.truncated(i) != 0, in.final_values(i), advantage);
+                           in.truncated(i) != 0, is_valid, in.final_values(i), advantage);
       out.advantages(i) = advantage;
       out.returns(i) = advantage + value;
       next_value = value;

@@ -21,8 +21,9 @@ struct GaeFactors {
 
 /// A_t from A_{t+1}. @param final_value  read only where truncated and not terminated
 inline float gae_step(const GaeFactors& factors, float reward, float value, float next_value,
-                      bool terminated, bool truncated, const float& final_value,
+                      bool terminated, bool truncated, bool valid, const float& final_value,
                       float next_advantage) {
+  if (!valid) return 0.0F;
   const bool is_ended = terminated || truncated;
   if (is_ended) {
     next_value = terminated || factors.truncation_is_terminal ? 0.0F : final_value;

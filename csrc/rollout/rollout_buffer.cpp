@@ -89,7 +89,7 @@ std::byte* RolloutBuffer::array(const std::string& name) const {
 
 void RolloutBuffer::send_actions(std::span<const std::int32_t> envs,
                                  std::span<const std::uint32_t> steps, Command command) {
-  FLARE_ASSERT(envs.size() == steps.size());
+  FLARE_ASSERT(steps.size() == 1 || envs.size() == steps.size());
   std::vector<bool> is_named(num_envs(), false);
   for (const std::int32_t env : envs) {
     const SlotState now = slot(env).load();
@@ -104,12 +104,18 @@ void RolloutBuffer::send_actions(std::span<const std::int32_t> envs,
   }
   for (std::size_t i = 0; i < envs.size(); ++i) {
     Slot& s = slot(envs[i]);
-    s.request = {command, steps[i]};
-    // Sequentially consistent with the worker's announcement of its sleep: either it sees the new
-    // state, or this side sees that it sleeps.
-    s.state.store(static_cast<std::uint32_t>(SlotState::kActionReady), std::memory_order_seq_cst);
-    if (s.is_worker_waiting.load(std::memory_order_seq_cst) != 0) futex_wake_all(s.state);
+    s.request = {command, steps[steps.size() == 1 ? 0 : i]};
+    s.state.store(static_cast<std::uint32_t>(SlotState::kActionReady), std::memory_order_release);
   }
+  // Sequentially consistent with the workers' announcements of their sleep: either a worker sees
+  // the new count, or this side sees that it sleeps.
+  header().num_sent.fetch_add(1, std::memory_order_seq_cst);
+  std::uint32_t sleepers = 0;
+  for (const std::int32_t env : envs) {
+    const bool sleeps = slot(env).is_worker_waiting.load(std::memory_order_seq_cst) != 0;
+    if (sleeps) sleepers |= sleeper_bit(env);
+  }
+  if (sleepers != 0) futex_wake(header().num_sent, sleepers);
 }
 
 RolloutBuffer::Counts RolloutBuffer::count() const {
@@ -142,15 +148,12 @@ bool RolloutBuffer::wait_until_ready(std::size_t min_count, Nanoseconds timeout)
     }
     const auto now = Clock::now();
     if (now >= deadline) return false;
-    if (spin_briefly([&] { return h.num_finished.load(std::memory_order_relaxed) != seen; })) {
-      continue;
-    }
     // Workers wake this side only when enough of them are done. num_finished is their count and
     // the futex word at once: a step that ends after `seen` was read makes the sleep return.
     h.wake_at.store(seen + static_cast<std::uint32_t>(min_count - counts.ready),
                     std::memory_order_seq_cst);
     h.is_policy_waiting.store(1, std::memory_order_seq_cst);
-    futex_wait(h.num_finished, seen, std::min<Nanoseconds>(deadline - now, kLivenessPeriod));
+    (void)futex_wait(h.num_finished, seen, std::min(deadline, now + kLivenessPeriod));
     h.is_policy_waiting.store(0, std::memory_order_relaxed);
   }
 }

@@ -47,7 +47,7 @@ class RolloutBuffer {
   /// First byte of an array. @throws StateError if there is none of that name.
   [[nodiscard]] std::byte* array(const std::string& name) const;
 
-  /// Hands slots to their workers. @param steps one row for each of envs.
+  /// Hands slots to their workers. @param steps one row for all of envs, or one for each.
   /// @throws StateError, and changes nothing, unless every slot is kIdle; ShapeError for a bad env.
   void send_actions(std::span<const std::int32_t> envs, std::span<const std::uint32_t> steps,
                     Command command);

@@ -35,30 +35,29 @@ WorkerSlot::~WorkerSlot() { leave(); }
 
 std::optional<Request> WorkerSlot::wait_action(std::chrono::nanoseconds timeout) {
   using Clock = std::chrono::steady_clock;
-  constexpr auto kReady = static_cast<std::uint32_t>(SlotState::kActionReady);
   if (slot_ == nullptr) throw StateError("wait_action: the worker has left its slot");
   if (slot_->load() == SlotState::kWorking) {
     throw StateError("wait_action: slot " + std::to_string(env_) +
                      " has an unfinished request; call finish_step first");
   }
+  const auto& num_sent = buffer_->header().num_sent;
   const auto start = Clock::now();
-  spin_briefly([&] { return slot_->state.load(std::memory_order_relaxed) == kReady; });
   while (slot_->load() != SlotState::kActionReady) {
-    const auto waited = Clock::now() - start;
-    if (waited >= timeout) return std::nullopt;
-    if (!owner_.is_alive()) {
+    const auto now = Clock::now();
+    const auto left = timeout - (now - start);
+    if (left <= std::chrono::nanoseconds::zero()) return std::nullopt;
+    // Announce first, look second: see RolloutBuffer::send_actions for the other half.
+    slot_->is_worker_waiting.store(1, std::memory_order_seq_cst);
+    const std::uint32_t seen = num_sent.load(std::memory_order_seq_cst);
+    const auto end = now + std::min<std::chrono::nanoseconds>(left, RolloutBuffer::kLivenessPeriod);
+    const bool is_over = slot_->load() != SlotState::kActionReady &&
+                         !futex_wait(num_sent, seen, end, sleeper_bit(env_));
+    slot_->is_worker_waiting.store(0, std::memory_order_relaxed);
+    // Only after a sleep that nobody ended: looking costs a system call.
+    if (is_over && !owner_.is_alive()) {
       throw StateError("wait_action: process " + std::to_string(owner_.process().pid) +
                        ", which made the rollout buffer, is gone");
     }
-    // Announce first, look second: see RolloutBuffer::send_actions for the other half.
-    slot_->is_worker_waiting.store(1, std::memory_order_seq_cst);
-    const std::uint32_t seen = slot_->state.load(std::memory_order_seq_cst);
-    if (seen != kReady) {
-      futex_wait(
-          slot_->state, seen,
-          std::min<std::chrono::nanoseconds>(timeout - waited, RolloutBuffer::kLivenessPeriod));
-    }
-    slot_->is_worker_waiting.store(0, std::memory_order_relaxed);
   }
   slot_->state.store(static_cast<std::uint32_t>(SlotState::kWorking), std::memory_order_relaxed);
   return slot_->request;
@@ -80,7 +79,7 @@ void WorkerSlot::publish(SlotState state) {
   // The count wraps, so "reached" is the sign of the difference.
   const auto ahead =
       static_cast<std::int32_t>(finished - h.wake_at.load(std::memory_order_seq_cst));
-  if (ahead >= 0 || state == SlotState::kDead) futex_wake_all(h.num_finished);
+  if (ahead >= 0 || state == SlotState::kDead) futex_wake(h.num_finished);
 }
 
 void WorkerSlot::leave() {

@@ -13,10 +13,9 @@ from flare.atomic import atomic_path
 from flare.errors import UserError
 from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
 from flare.tasks.sampler import EpisodeSampler
-from flare.tasks.task import Task
 from flare.worlds.world import Worlds
 
-_FORMAT = 1
+_FORMAT = 2  # 1 lacked in_hand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +24,7 @@ class Demonstrations:
 
     frames: NDArray[np.uint8]  # [M, C, H, W, 3]
     actions: NDArray[np.int64]  # [M] policy action ids
+    in_hand: NDArray[np.int64]  # [M] 1 while an object was in the hand
     offsets: NDArray[np.int64]  # [E + 1] episode e holds steps offsets[e] to offsets[e + 1]
     instructions: list[str]  # [E]
     action_names: tuple[str, ...]  # what the action ids mean
@@ -42,6 +42,7 @@ class Demonstrations:
             file.create_dataset("frames", data=self.frames, chunks=(1, *self.frames.shape[1:]),
                                 compression="lzf")  # fmt: skip
             file.create_dataset("actions", data=self.actions)
+            file.create_dataset("in_hand", data=self.in_hand)
             file.create_dataset("offsets", data=self.offsets)
             file.create_dataset("instructions", data=[s.encode() for s in self.instructions])
 
@@ -58,6 +59,7 @@ class Demonstrations:
                 return cls(
                     frames=file["frames"][:],
                     actions=file["actions"][:],
+                    in_hand=file["in_hand"][:],
                     offsets=file["offsets"][:],
                     instructions=[s.decode() for s in file["instructions"][:]],
                     action_names=tuple(str(name) for name in file.attrs["action_names"]),
@@ -74,19 +76,22 @@ class DemonstrationWriter:
 
     def __init__(self) -> None:
         self._frames: dict[int, list[NDArray[np.uint8]]] = {}
+        self._in_hand: dict[int, list[int]] = {}
         self._kept: dict[int, NDArray[np.int64]] = {}
         self._instructions: dict[int, str] = {}
 
     def on_step(self, view: StepView, actions: NDArray[np.int64]) -> None:
         """Keep the frames of the observation that each action answered."""
         for world in np.flatnonzero(view.episode >= 0):
-            rows = self._frames.setdefault(int(view.episode[world]), [])
-            rows.append(view.frames[world].copy())
+            episode = int(view.episode[world])
+            self._frames.setdefault(episode, []).append(view.frames[world].copy())
+            held = int(view.facts["held_object"][world] >= 0)
+            self._in_hand.setdefault(episode, []).append(held)
 
     def finish(self, record: PlayedEpisode, instruction: str) -> bool:
         """Keep a successful episode, drop a failed one; True when kept."""
         if not record.success:
-            del self._frames[record.episode]
+            del self._frames[record.episode], self._in_hand[record.episode]
             return False
         self._kept[record.episode] = record.actions
         self._instructions[record.episode] = instruction
@@ -99,6 +104,7 @@ class DemonstrationWriter:
         return Demonstrations(
             frames=np.concatenate([np.stack(self._frames[e]) for e in order]),
             actions=np.concatenate([self._kept[e] for e in order]),
+            in_hand=np.concatenate([np.array(self._in_hand[e], np.int64) for e in order]),
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             instructions=[self._instructions[e] for e in order],
             action_names=action_names,
@@ -116,7 +122,6 @@ class CollectionResult:
 
 def collect_demonstrations(
     worlds: Worlds,
-    task: Task,
     sampler: EpisodeSampler,
     num_episodes: int,
     *,
@@ -127,8 +132,7 @@ def collect_demonstrations(
 
     Args:
         worlds: N worlds over the sampler's houses.
-        task: judges success.
-        sampler: draws episode i with the key (seed, env 0, episode i).
+        sampler: its tasks judge success; draws episode i with the key (seed, env 0, episode i).
         num_episodes: episodes to play.
         on_episode: progress hook.
         should_stop: True ends the collection early with what is there.
@@ -147,8 +151,9 @@ def collect_demonstrations(
             on_episode(record)
 
     played = play_episodes(
-        worlds, task, episodes, ExpertActor(worlds), num_actions=len(worlds.action_names),
-        on_step=writer.on_step, on_episode=finish, should_stop=should_stop,
+        worlds, sampler.mixture, episodes, ExpertActor(worlds),
+        num_actions=len(worlds.action_names), on_step=writer.on_step, on_episode=finish,
+        should_stop=should_stop,
     )  # fmt: skip
     if len(failures) == len(played):
         raise UserError(

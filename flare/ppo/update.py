@@ -52,6 +52,10 @@ class RolloutBatch(Protocol):
         """[T, N] bool."""
 
     @property
+    def valid(self) -> Tensor:
+        """[T, N] bool; other steps do not count: the update is as if they were not there."""
+
+    @property
     def prefix(self) -> KVPrefix | None:
         """What the environments remembered before step 0."""
 
@@ -122,15 +126,19 @@ def ppo_update(
         ``anchor_coef``. While the critic warms up the actor's are 0.
 
     Raises:
-        UserError: a loss or gradient that is not finite; the weights are those before that step.
+        UserError: no step counts; or a loss or gradient that is not finite: the weights are those
+            before that step.
         ValueError: fewer environments than minibatches, or an anchor is missing.
     """
-    explained = float(losses.explained_variance(batch.values, batch.returns))
+    valid = _valid_or_none(batch)
+    explained = float(
+        losses.explained_variance(_counted(batch.values, valid), _counted(batch.returns, valid))
+    )
     warmup = schedule.is_critic_warmup(config, step, explained)
     share = schedule.learning_rate_share(config, progress)
     for group in optimizer.param_groups:
         group["lr"] = share * _base_rate(config, group["name"])
-    work = _Minibatches(policy, batch, config, progress, anchor, warmup)
+    work = _Minibatches(policy, batch, valid, config, progress, anchor, warmup)
     steps: list[dict[str, Tensor]] = []
     for start, stop in work.schedule():
         loss, stats = work.loss(start, stop)
@@ -158,12 +166,14 @@ class _Minibatches:
         self,
         policy: Policy,
         batch: RolloutBatch,
+        valid: Tensor | None,
         config: PPOConfig,
         progress: float,
         anchor: Anchor | None,
         warmup: bool,
     ) -> None:
         self.policy, self.batch, self.config, self.warmup = policy, batch, config, warmup
+        self.valid = valid  # None: every step counts
         self.num_envs = batch.actions.shape[1]
         if self.num_envs < config.num_minibatches:
             raise ValueError(
@@ -172,7 +182,10 @@ class _Minibatches:
             )
         self.advantages = batch.advantages
         if config.normalize_advantages:
-            self.advantages = losses.normalise_advantages(batch.advantages)
+            normal = losses.normalise_advantages(_counted(batch.advantages, valid))
+            self.advantages = (
+                normal if valid is None else batch.advantages.masked_scatter(valid, normal)
+            )
         self.anchor_coef = schedule.anchor_coef(config, progress)
         self.reference: Tensor | None = None
         if self.anchor_coef > 0 and not warmup:
@@ -183,34 +196,46 @@ class _Minibatches:
     def schedule(self) -> Iterator[tuple[int, int]]:
         """First and past-last environment of every minibatch of every epoch.
 
-        Sizes differ by at most one environment. Blocks are views of the rollout, in one order.
+        Sizes differ by at most one environment. Blocks are views of the rollout, in one order; one
+        without a step that counts is left out.
         """
         count = self.config.num_minibatches
         edges = [self.num_envs * i // count for i in range(count + 1)]
+        blocks = [
+            (start, stop)
+            for start, stop in pairwise(edges)
+            if self.valid is None or bool(self.valid[:, start:stop].any())
+        ]
         for _ in range(self.config.num_epochs):
-            yield from pairwise(edges)
+            yield from blocks
 
     def loss(self, start: int, stop: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss to minimise on environments start to stop, and its statistics."""
         batch, envs = self.batch, slice(start, stop)
+        valid = None if self.valid is None else self.valid[:, envs]
         obs, begins = batch.obs.envs(start, stop), batch.episode_start[:, envs]
         prefix = None if batch.prefix is None else batch.prefix.envs(start, stop)
-        returns = batch.returns[:, envs]
+        returns = _counted(batch.returns[:, envs], valid)
         if self.warmup:
             values = self.policy.evaluate_values(obs, begins, prefix)
-            loss, _ = losses.value_loss(values, returns)
+            loss, _ = losses.value_loss(_counted(values, valid), returns)
             return loss, {"value_loss": loss.detach()}
         out = self.policy.evaluate_actions(obs, batch.actions[:, envs], begins, prefix)
-        policy_loss, stats = losses.clipped_surrogate_loss(
-            out.log_prob, batch.log_probs[:, envs], self.advantages[:, envs], self.config.clip_coef
+        old_log_probs, advantages, old_values = (
+            _counted(a[:, envs], valid) for a in (batch.log_probs, self.advantages, batch.values)
         )
-        value_loss = self._value_loss(out.value, batch.values[:, envs], returns)
-        entropy = out.entropy.mean()
+        policy_loss, stats = losses.clipped_surrogate_loss(
+            _counted(out.log_prob, valid), old_log_probs, advantages, self.config.clip_coef
+        )
+        value_loss = self._value_loss(_counted(out.value, valid), old_values, returns)
+        entropy = _counted(out.entropy, valid).mean()
         loss = policy_loss + self.config.value_loss_coef * value_loss
         if self.config.entropy_coef:
             loss = loss - self.config.entropy_coef * entropy
         if self.reference is not None:
-            kl, kl_stats = losses.kl_to_reference(out.logits, self.reference[:, envs])
+            kl, kl_stats = losses.kl_to_reference(
+                _counted(out.logits, valid), _counted(self.reference[:, envs], valid)
+            )
             loss = loss + self.anchor_coef * kl
             stats.update(kl_stats)
         stats.update(
@@ -224,6 +249,23 @@ class _Minibatches:
         if self.config.value_loss == "plain":
             return losses.value_loss(values, returns)[0]
         return losses.clipped_value_loss(values, old_values, returns, self.config.clip_coef)[0]
+
+
+def _valid_or_none(batch: RolloutBatch) -> Tensor | None:
+    """Which steps count; None if all do, as nearly always."""
+    if bool(batch.valid.all()):
+        return None
+    if not bool(batch.valid.any()):
+        raise UserError(
+            "no step of this rollout counts: the worlds failed in every one",
+            mend="find out why they fail; `flare doctor` checks the installation",
+        )
+    return batch.valid
+
+
+def _counted(steps: Tensor, valid: Tensor | None) -> Tensor:
+    """[T, n, ...] as it is, or [k, ...] the k steps that count, so that means are over these."""
+    return steps if valid is None else steps[valid]
 
 
 def _base_rate(config: PPOConfig, group: str) -> float:

@@ -14,8 +14,8 @@ from flare.imitation.update import ImitationBatch, imitation_update
 from flare.policy.observation import Observation
 from flare.policy.policy import Policy
 from flare.rng import keyed_bits
-from flare.tasks.instructions import Vocabulary
 from flare.tasks.privileged import NUM_PRIVILEGED
+from flare.tasks.tokenizer import Tokenizer
 
 _SHUFFLE_DRAW = 17  # which random number of a key orders the episodes of an epoch
 
@@ -58,7 +58,7 @@ class _Batches:
     """Demonstrations as padded batches, in an order keyed by (seed, epoch)."""
 
     def __init__(
-        self, policy: Policy, demonstrations: Demonstrations, vocabulary: Vocabulary, seed: int
+        self, policy: Policy, demonstrations: Demonstrations, vocabulary: Tokenizer, seed: int
     ) -> None:
         self._demonstrations, self._seed = demonstrations, seed
         self._features = encode_demonstrations(policy, demonstrations)
@@ -77,6 +77,7 @@ class _Batches:
         actions, valid = padded_batch(self._demonstrations, chosen, self._demonstrations.actions)
         features, _ = padded_batch(self._demonstrations, chosen, self._features)
         previous, _ = padded_batch(self._demonstrations, chosen, self._previous)
+        in_hand, _ = padded_batch(self._demonstrations, chosen, self._demonstrations.in_hand)
         steps, width = actions.shape
         time_step = np.broadcast_to(np.arange(steps)[:, None], (steps, width)).copy()
         tokens = np.broadcast_to(self._tokens[chosen], (steps, *self._tokens[chosen].shape))
@@ -84,8 +85,8 @@ class _Batches:
             features=torch.from_numpy(features),
             tokens=torch.from_numpy(tokens.copy()),
             prev_action=torch.from_numpy(previous),
-            in_hand=torch.zeros(steps, width, dtype=torch.int64),
             time_step=torch.from_numpy(time_step),
+            in_hand=torch.from_numpy(in_hand),
             facts=torch.zeros(steps, width, NUM_PRIVILEGED),
         )
         return ImitationBatch(
@@ -96,7 +97,7 @@ class _Batches:
 def imitate(
     policy: Policy,
     demonstrations: Demonstrations,
-    vocabulary: Vocabulary,
+    vocabulary: Tokenizer,
     config: ImitationConfig,
     stage: Stage,
     *,

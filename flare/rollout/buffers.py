@@ -51,6 +51,9 @@ class Command(enum.IntEnum):
     """Leave the slot; no observation follows."""
 
 
+_COMMANDS = tuple(Command)  # by value; a look-up here is cheaper than Command(value)
+
+
 class SlotState(enum.IntEnum):
     """Whose turn a slot is; see csrc/rollout/slot_state.hpp."""
 
@@ -265,8 +268,8 @@ class RolloutBuffer:
             ValueError: No such environment (ShapeError).
         """
         env_ids = np.ascontiguousarray(envs, np.int32)
-        rows = np.ascontiguousarray(np.broadcast_to(np.asarray(steps, np.uint32), env_ids.shape))
-        self._core.send_actions(env_ids, rows, int(command))
+        rows = np.ascontiguousarray(steps, np.uint32)  # one alone becomes [1]
+        self._core.send_actions(env_ids, rows, command)
 
     def wait_ready(self, min_count: int = 1, timeout: float | None = None) -> ReadyEnvs:
         """Sleep until min_count environments are ready or a worker died, and take all that are.
@@ -338,7 +341,7 @@ class WorkerSlot:
                 (StateError).
         """
         request = self._core.wait_action(timeout)
-        return None if request is None else Request(Command(request[0]), request[1])
+        return None if request is None else Request(_COMMANDS[request[0]], request[1])
 
     def finish_step(self) -> None:
         """Hand the written rows over.

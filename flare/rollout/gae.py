@@ -10,6 +10,9 @@ reinforcement learning")::
     delta_t = rewards[t] + gamma * next_t - values[t]
     A_t     = delta_t + gamma * gae_lambda * A_{t+1}   (without A_{t+1} where the episode ended)
     R_t     = A_t + values[t]
+
+A step that is not valid (its world failed, so nobody knows what its action did) has A_t = 0 and
+R_t = values[t]: the step before it still bootstraps with values[t] and looks no further.
 """
 
 import numpy as np
@@ -32,6 +35,7 @@ def compute_gae(
     *,
     advantages: FloatArray | None = None,
     returns: FloatArray | None = None,
+    valid: FlagArray | None = None,
     truncation_is_terminal: bool = False,
     num_threads: int = 0,
 ) -> tuple[FloatArray, FloatArray]:
@@ -51,6 +55,8 @@ def compute_gae(
             return minus the value.
         advantages: [T, N] float32 to write into instead of a new array; overlaps no input.
         returns: [T, N] float32 likewise.
+        valid: [T, N] bool or uint8; False where the step does not count: its reward and flags may
+            be anything then. None: all count.
         truncation_is_terminal: Treat a limit like a termination, as the original FLaRe does.
         num_threads: 0 chooses by size.
 
@@ -71,6 +77,7 @@ def compute_gae(
         gae_lambda,
         advantages,
         returns,
+        valid,
         truncation_is_terminal,
         num_threads,
     )
@@ -89,6 +96,7 @@ def compute_gae_segments(
     *,
     advantages: FloatArray | None = None,
     returns: FloatArray | None = None,
+    valid: FlagArray | None = None,
     truncation_is_terminal: bool = False,
     num_threads: int = 0,
 ) -> tuple[FloatArray, FloatArray]:
@@ -109,6 +117,7 @@ def compute_gae_segments(
         gae_lambda: In [0, 1].
         advantages: [M] float32 to write into instead of a new array; overlaps no input.
         returns: [M] float32 likewise.
+        valid: [M] bool or uint8, as in compute_gae.
         truncation_is_terminal: Treat a limit like a termination.
         num_threads: 0 chooses by size.
 
@@ -131,6 +140,7 @@ def compute_gae_segments(
         gae_lambda,
         advantages,
         returns,
+        valid,
         truncation_is_terminal,
         num_threads,
     )

@@ -119,6 +119,8 @@ class EmbeddedWorlds:
         self._camera = CameraSpec() if camera is None else camera
         self._houses = tuple(houses)
         self._num_envs = num_envs
+        self._faulted = np.zeros(num_envs, np.bool_)
+        self._faulted.flags.writeable = False
         self._action_names = actions.names
         self._sim_actions = actions.sim_actions()  # [A] int32
         self._policy_actions = actions.policy_actions()  # [20] int64
@@ -183,6 +185,11 @@ class EmbeddedWorlds:
         if actions.size and int(actions.min()) < 0:
             raise IndexError(f"action {int(actions.min())} is negative")
         self._open().step(self._sim_actions[actions], frames, facts)
+
+    @property
+    def faulted(self) -> NDArray[np.bool_]:
+        """[N] False: worlds of this process do not fail alone."""
+        return self._faulted
 
     def expert_actions(self) -> NDArray[np.int64]:
         """[N] int64 policy ids of the shortest-path expert's next actions.

@@ -56,6 +56,15 @@ class Worlds(Protocol):
         """Execute one policy action per env, [N] ids into ``action_names``; write every row."""
         ...
 
+    @property
+    def faulted(self) -> NDArray[np.bool_]:
+        """[N] whose world failed in the last ``step``: what its action did is not known.
+
+        Such an env's rows of that step may hold anything. It is ready for ``reset`` again, and
+        wants one before its next ``step``.
+        """
+        ...
+
     def expert_actions(self) -> NDArray[np.int64]:
         """[N] the action id an expert would take in each env's present state."""
         ...

@@ -43,8 +43,8 @@ def random_observation(policy: Policy, *shape: int, rng: torch.Generator) -> Obs
         features=torch.randn(*shape, policy.num_features, generator=rng),
         tokens=torch.randint(0, config.vocab_size, (*shape, 4), generator=rng),
         prev_action=torch.randint(0, config.num_actions + 1, shape, generator=rng),
-        in_hand=torch.zeros(shape, dtype=torch.int64),
         time_step=torch.randint(0, 300, shape, generator=rng),
+        in_hand=torch.randint(0, 2, shape, generator=rng),
         facts=torch.randn(*shape, config.num_facts, generator=rng),
     )
 
@@ -60,6 +60,7 @@ class SimulatedRollout:
     advantages: Tensor
     returns: Tensor
     episode_start: Tensor
+    valid: Tensor
     prefix: KVPrefix | None
     logits: Tensor
 
@@ -101,6 +102,7 @@ def simulate_rollout(
         advantages=advantages,
         returns=values + advantages,
         episode_start=episode_start,
+        valid=torch.ones(steps, envs, dtype=torch.bool),
         prefix=prefix,
         logits=torch.stack([out.logits for out in outputs]),
     )

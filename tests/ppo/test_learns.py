@@ -45,6 +45,7 @@ def _collect(policy, rng):
         advantages=rewards - values,
         returns=rewards,
         episode_start=torch.arange(STEPS)[:, None].expand(STEPS, ENVS) == 0,
+        valid=torch.ones(STEPS, ENVS, dtype=torch.bool),
         prefix=None,
         logits=torch.stack([out.logits for out in outputs]),
     )

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from flare.errors import UserError
+from flare.policy.observation import Observation
 from flare.ppo.config import PPOConfig, demo_preset, flare_preset
 from flare.ppo.update import Anchor, make_optimizer, ppo_update
 from tests.policy.policy_cases import simulate_rollout, tiny_policy
@@ -63,6 +64,85 @@ def test_the_original_recipe_matches_a_loop_written_out(critic):
         torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-7)
     assert stats["value_loss"] == pytest.approx(sum(value_losses) / 4, rel=1e-4)
     assert stats["gradient_steps"] == 4
+
+
+EVERYTHING = PPOConfig(
+    normalize_advantages=True, value_loss="clipped", entropy_coef=0.1, anchor_coef=0.5,
+    anchor_coef_end=0.5, num_epochs=3, num_minibatches=2, actor_learning_rate=1e-3,
+    critic_learning_rate=1e-3, max_grad_norm=1e9,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [0, AFTER_WARMUP], ids=["warmup", "after"])
+@pytest.mark.parametrize("critic", ["tower", "facts"])
+def test_last_steps_that_do_not_count_are_as_if_the_rollout_were_shorter(critic, step):
+    config = replace(EVERYTHING, critic_warmup_steps=1)
+    results = []
+    for remove in (True, False):
+        policy = tiny_policy(critic)
+        anchor = Anchor(tiny_policy(critic, seed=1))
+        rollout = simulate_rollout(policy, steps=8, envs=4, carry=True, seed=17)
+        tensors = {
+            name: getattr(rollout, name)
+            for name in ("actions", "log_probs", "values", "advantages", "returns",
+                         "episode_start", "valid")
+        }  # fmt: skip
+        if remove:
+            obs = Observation(**{n: getattr(rollout.obs, n)[:5] for n in Observation.__slots__})
+            rollout = replace(rollout, obs=obs, **{n: x[:5] for n, x in tensors.items()})
+        else:
+            rollout.valid[5:] = False
+            for name in ("log_probs", "advantages", "returns"):
+                tensors[name][5:] = float("nan")
+        stats = _update(policy, rollout, config, step=step, anchor=anchor)
+        results.append((stats, _parameters(policy.parameters())))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-4, abs=1e-6)
+    for removed, masked in zip(results[0][1], results[1][1], strict=True):
+        torch.testing.assert_close(masked, removed, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("carry", [False, True], ids=["reset", "carry"])
+def test_the_gradient_is_that_of_the_steps_that_count(carry):
+    """Steps lost anywhere, against the losses written out over a list of the others."""
+    policy = tiny_policy()
+    rollout = simulate_rollout(policy, steps=9, envs=5, carry=carry, seed=18)
+    rollout.valid[...] = torch.rand(9, 5, generator=torch.Generator().manual_seed(1)) < 0.7
+    kept = [(t, n) for t in range(9) for n in range(5) if rollout.valid[t, n]]
+    rollout.advantages[~rollout.valid] = float("nan")
+    plain = copy.deepcopy(policy)
+    config = PPOConfig(
+        normalize_advantages=True, entropy_coef=0.1, num_epochs=1, actor_learning_rate=1e-12,
+        critic_learning_rate=1e-12, max_grad_norm=1e9,
+    )  # fmt: skip
+    stats = _update(policy, rollout, config)
+
+    out = plain.evaluate_actions(
+        rollout.obs, rollout.actions, rollout.episode_start, rollout.prefix
+    )
+    advantages = torch.stack([rollout.advantages[i] for i in kept])
+    advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-5)
+    ratio = torch.stack([(out.log_prob[i] - rollout.log_probs[i]).exp() for i in kept])
+    errors = torch.stack([(rollout.returns[i] - out.value[i]).pow(2) for i in kept])
+    entropy = sum(out.entropy[i] for i in kept) / len(kept)
+    gain = (ratio * advantages).mean()  # ratios are 1 here: nothing is clipped
+    loss = 0.5 * config.value_loss_coef * errors.mean() - gain - 0.1 * entropy
+    loss.backward()
+    norm = torch.stack([p.grad.norm() for p in plain.parameters() if p.grad is not None]).norm()
+    assert stats["grad_norm"] == pytest.approx(norm.item(), rel=1e-4)
+    assert stats["value_loss"] == pytest.approx(0.5 * errors.mean().item(), rel=1e-4)
+    assert stats["entropy"] == pytest.approx(entropy.item(), rel=1e-4)
+    assert stats["policy_loss"] == pytest.approx(-gain.item(), abs=1e-5)
+
+
+def test_environments_without_a_step_that_counts_are_left_out():
+    policy = tiny_policy()
+    rollout = simulate_rollout(policy, steps=4, envs=4, carry=False, seed=19)
+    rollout.valid[:, 2:] = False
+    stats = _update(policy, rollout, PPOConfig(num_minibatches=2, num_epochs=3))
+    assert stats["gradient_steps"] == 3
+    rollout.valid[...] = False
+    with pytest.raises(UserError, match="no step of this rollout counts"):
+        _update(policy, rollout, PPOConfig())
 
 
 def test_minibatches_cover_every_environment_once_an_epoch():

@@ -19,7 +19,9 @@ from flare.worlds.embedded import load_house
 
 TYPES = ("Bed", "Sofa")
 TASK = TaskConfig(max_steps=9, sampler=SamplerConfig(target_types=TYPES))
-WORLD = WorldConfig(num_envs=6, num_threads=1, camera=CameraSpec(width=42, height=24))
+WORLD = WorldConfig(num_envs=6, num_threads=1, camera=CameraSpec(width=42, height=24)).for_tasks(
+    TASK.build()
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def make(houses, memory="carry", critic="facts", num_steps=7, task=TASK, **optio
     policy = agent.build().eval()
     ended = []
     collector = Collector(
-        worlds=make_worlds(houses, WORLD), task=task.task(), sampler=make_sampler(houses, task, 1),
+        worlds=make_worlds(houses, WORLD), sampler=make_sampler(houses, task, 1),
         policy=policy, vocabulary=agent.vocabulary(), on_episode=ended.append,
         config=CollectorConfig(num_steps=num_steps, memory=memory, **options),
     )  # fmt: skip
@@ -85,6 +87,48 @@ def test_a_cut_episode_keeps_the_value_of_its_last_observation(houses):
     delta = 0.99 * arrays["final_value"][-1] - arrays["value"][8]
     np.testing.assert_allclose(arrays["advantage"][8], delta, atol=1e-6)
     assert (arrays["time_step"][9] == 0).all()
+
+
+class SometimesFaulty:
+    """Real worlds, one of which is said to have failed in some steps: it shows nonsense then."""
+
+    def __init__(self, worlds, env, steps):
+        self._worlds, self._env, self._steps, self._count = worlds, env, steps, 0
+        self.faulted = np.zeros(worlds.num_envs, bool)
+
+    def __getattr__(self, name):
+        return getattr(self._worlds, name)
+
+    def step(self, actions, frames, facts):
+        self._worlds.step(actions, frames, facts)
+        self.faulted[self._env] = self._count in self._steps
+        self._count += 1
+        if self.faulted.any():
+            frames[self._env] = 255
+            facts[self._env]["position"] = np.nan
+
+
+def test_a_world_that_fails_loses_its_step_and_starts_the_next_episode(houses):
+    collector, policy, ended = make(houses, num_steps=8)
+    policy.actor_head.bias.data[collector.worlds.action_names.index("done")] = -1e9
+    collector.worlds = SometimesFaulty(collector.worlds, env=2, steps={4})
+    collector.start()
+    rollout = collector.collect(Timer())
+    arrays = collector._arrays
+    lost = np.zeros((8, WORLD.num_envs), bool)
+    lost[4, 2] = True
+    np.testing.assert_array_equal(rollout.valid.numpy(), ~lost)
+    assert ended == [], "the episode is not reported"
+    assert arrays["truncated"][4, 2] and collector.episode.tolist() == [0, 0, 1, 0, 0, 0]
+    assert arrays["time_step"][:, 2].tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3]
+    assert arrays["advantage"][4, 2] == 0 and arrays["return"][4, 2] == arrays["value"][4, 2]
+    delta = arrays["reward"][3, 2] + 0.99 * arrays["value"][4, 2] - arrays["value"][3, 2]
+    np.testing.assert_allclose(arrays["advantage"][3, 2], delta, atol=1e-6)
+    config = PPOConfig(critic_warmup_steps=0)
+    stats = ppo_update(
+        policy, make_optimizer(policy, config), rollout, config, progress=0.0, step=0
+    )
+    assert stats["first_epoch_ratio_max_error"] < 1e-4
 
 
 def test_the_original_counts_the_limit_as_an_end(houses):

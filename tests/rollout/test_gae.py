@@ -28,13 +28,16 @@ def make_rollout(seed, num_steps=T, num_envs=N, end_probability=0.15):
     }
 
 
-def reference_gae(r, gamma, gae_lambda, truncation_is_terminal=False):
+def reference_gae(r, gamma, gae_lambda, truncation_is_terminal=False, valid=None):
     """The formula of flare/rollout/gae.py, step by step in float64."""
     num_steps, num_envs = r["rewards"].shape
     advantages = np.zeros((num_steps, num_envs))
     for n in range(num_envs):
         following = 0.0
         for t in reversed(range(num_steps)):
+            if valid is not None and not valid[t, n]:
+                following = 0.0
+                continue
             next_value = float(r["values"][t + 1, n])
             if r["terminated"][t, n] or r["truncated"][t, n]:
                 is_terminal = r["terminated"][t, n] or truncation_is_terminal
@@ -89,7 +92,7 @@ def test_gae_matches_the_original(shared_dir):
 @given(
     seed=st.integers(0, 2**32),
     num_steps=st.integers(1, 40),
-    num_envs=st.integers(1, 40),
+    num_envs=st.integers(1, 70),
     gamma=st.floats(0, 1, width=32),
     gae_lambda=st.floats(0, 1, width=32),
     as_original=st.booleans(),
@@ -102,6 +105,83 @@ def test_gae_equals_the_formula(seed, num_steps, num_envs, gamma, gae_lambda, as
     expected = reference_gae(r, gamma, gae_lambda, as_original)
     np.testing.assert_allclose(advantages, expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(returns, advantages + r["values"][:-1])
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data(), num_envs=st.integers(1, 70))
+def test_gae_reads_final_values_of_truncated_steps_and_no_others(data, num_envs):
+    """One truncated step anywhere, in whole vectors and in the rest of a row."""
+    t, n = data.draw(st.integers(0, T - 1)), data.draw(st.integers(0, num_envs - 1))
+    r = make_rollout(7, num_envs=num_envs, end_probability=0)
+    before, _ = compute_gae(**r, gamma=0.9, gae_lambda=0.8)
+    r["truncated"][t, n] = True
+    r["final_values"][t, n] = 4.0
+    after, _ = compute_gae(**r, gamma=0.9, gae_lambda=0.8)
+    expected = reference_gae(r, 0.9, 0.8)
+    np.testing.assert_allclose(after[: t + 1, n], expected[: t + 1, n], rtol=1e-4, atol=1e-4)
+    after[: t + 1, n] = before[: t + 1, n]
+    np.testing.assert_array_equal(after, before, "only what leads to the truncated step changes")
+
+
+def placed(array, offset):
+    """A copy that starts `offset` elements after a cache line."""
+    block = np.zeros(array.nbytes + 64 + offset * array.itemsize, np.uint8)
+    start = -block.ctypes.data % 64 + offset * array.itemsize
+    copy = block[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32), num_envs=st.integers(1, 70), offset=st.integers(1, 15))
+def test_gae_bits_do_not_depend_on_where_arrays_start(seed, num_envs, offset):
+    r = make_rollout(seed, num_envs=num_envs)
+    outputs = {name: placed(r["rewards"], offset) for name in ("advantages", "returns")}
+    moved = {name: placed(array, offset + i) for i, (name, array) in enumerate(r.items())}
+    advantages, returns = compute_gae(**r, gamma=0.99, gae_lambda=0.95)
+    got = compute_gae(**moved, **outputs, gamma=0.99, gae_lambda=0.95)
+    np.testing.assert_array_equal(got[0], advantages)
+    np.testing.assert_array_equal(got[1], returns)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32), num_envs=st.integers(1, 40), as_original=st.booleans())
+def test_gae_of_steps_that_are_not_valid(seed, num_envs, as_original):
+    """They have no advantage, whatever stands there; the step before bootstraps with their value,
+    as at the end of a shorter rollout."""
+    r = make_rollout(seed, num_envs=num_envs)
+    valid = np.random.default_rng(seed + 1).random((T, num_envs)) < 0.9
+    options = {"gamma": 0.9, "gae_lambda": 0.8, "truncation_is_terminal": as_original}
+    r["rewards"][~valid] = np.nan
+    advantages, returns = compute_gae(**r, valid=valid, **options)
+    np.testing.assert_array_equal(advantages[~valid], 0)
+    np.testing.assert_array_equal(returns[~valid], r["values"][:-1][~valid])
+    expected = reference_gae(r, 0.9, 0.8, as_original, valid)
+    np.testing.assert_allclose(advantages, expected, rtol=1e-4, atol=1e-4)
+    for n in range(num_envs):
+        last = int(np.argmin(valid[:, n])) if not valid[:, n].all() else T
+        if last == 0:
+            continue
+        column = {name: a[:last, [n]].copy() for name, a in r.items() if name != "values"}
+        cut, _ = compute_gae(**column, values=r["values"][: last + 1, [n]].copy(), **options)
+        np.testing.assert_array_equal(cut[:, 0], advantages[:last, n])
+    packed = {name: a.T.ravel().copy() for name, a in r.items() if name != "values"}
+    segments, _ = compute_gae_segments(
+        **packed,
+        values=r["values"][:-1].T.ravel().copy(),
+        offsets=np.arange(0, T * num_envs + 1, T, dtype=np.int64),
+        bootstrap_values=r["values"][-1],
+        valid=valid.T.ravel().copy(),
+        **options,
+    )
+    np.testing.assert_array_equal(segments.reshape(num_envs, T).T, advantages)
+
+
+def test_gae_of_valid_steps_only_is_gae():
+    r = make_rollout(2)
+    plain = compute_gae(**r, gamma=0.99, gae_lambda=0.95)
+    flagged = compute_gae(**r, gamma=0.99, gae_lambda=0.95, valid=np.ones((T, N), bool))
+    np.testing.assert_array_equal(flagged, plain)
 
 
 @settings(max_examples=20, deadline=None)
@@ -208,6 +288,7 @@ def test_gae_writes_into_given_arrays():
         ("final_values", np.zeros((T, N), ">f4"), TypeError, "final_values must be float32"),
         ("gamma", 1.5, ValueError, r"must lie in \[0, 1\]"),
         ("gae_lambda", float("nan"), ValueError, r"must lie in \[0, 1\]"),
+        ("valid", np.ones((T, 1), bool), ValueError, r"valid must be \[17, 21\]"),
         ("num_threads", -1, ValueError, "num_threads"),
         ("returns", np.zeros((T, 1), np.float32), ValueError, r"returns must be \[17, 21\]"),
     ],

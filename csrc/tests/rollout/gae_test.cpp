@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -9,6 +11,7 @@
 
 #include "core/rng.hpp"
 #include "rollout/gae_parallel.hpp"
+#include "rollout/gae_strip.hpp"
 
 using flare::GaeInput;
 using flare::GaeOutput;
@@ -147,3 +150,46 @@ TEST_CASE("gae: segments equal the columns they were cut from") {
   const float last = r.rewards[20 * 3 + 2] + 0.99F * bootstrap[2] - r.values[20 * 3 + 2];
   if (packed.terminated[70] == 0 && packed.truncated[70] == 0) CHECK(packed.advantages[70] == last);
 }
+
+TEST_CASE("gae: a step that is not valid has no advantage and cuts the recursion") {
+  // gamma 0.5, lambda 0.5; the world failed in step 1, whose numbers mean nothing.
+  Rollout r(3, 1);
+  r.rewards = {1, std::numeric_limits<float>::quiet_NaN(), 1};
+  r.values = {2, 4, 6, 8};
+  const std::vector<std::uint8_t> valid{1, 0, 1};
+  GaeInput in = r.input();
+  in.valid = {valid.data(), {3, 1}};
+  compute_gae_parallel(in, r.output(), {0.5F, 0.5F, false}, 1);
+  // A_2 = 1 + 0.5*8 - 6 = -1; A_0 = 1 + 0.5*4 - 2 = 1, with nothing of A_2.
+  CHECK(r.advantages == std::vector<float>{1, 0, -1});
+  CHECK(r.returns == std::vector<float>{3, 4, 5});
+}
+
+#if defined(__x86_64__)
+TEST_CASE("gae: every kernel gives the bits of the scalar one, streaming or not") {
+  constexpr std::size_t kEnvs = 48;
+  Rollout r = Rollout::random(30, kEnvs);
+  alignas(64) std::array<float, 30 * kEnvs> advantages{};
+  alignas(64) std::array<float, 30 * kEnvs> returns{};
+  alignas(64) std::array<float, kEnvs> carry{};
+  const GaeOutput aligned{{advantages.data(), {30, kEnvs}}, {returns.data(), {30, kEnvs}}};
+  for (const bool is_terminal : {false, true}) {
+    const flare::GaeFactors factors({0.99F, 0.95F, is_terminal});
+    gae_strip_scalar(r.input(), r.output(), factors, {0, kEnvs, nullptr, false});
+    const auto check = [&](auto kernel, bool stream) {
+      advantages.fill(0.0F);
+      returns.fill(0.0F);
+      carry.fill(0.0F);
+      kernel(r.input(), aligned, factors, {0, kEnvs, carry.data(), stream});
+      CHECK(std::equal(r.advantages.begin(), r.advantages.end(), advantages.begin()));
+      CHECK(std::equal(r.returns.begin(), r.returns.end(), returns.begin()));
+    };
+    for (const bool stream : {false, true}) {
+      if (__builtin_cpu_supports("avx2")) check(flare::gae_strip_avx2, stream);
+      if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+        check(flare::gae_strip_avx512, stream);
+      }
+    }
+  }
+}
+#endif
