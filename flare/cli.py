@@ -124,7 +124,7 @@ COMMANDS = (
         "flare.houses.commands",
         "StatsConfig",
         "run_stats",
-        "count what the houses of files are like, side by side",
+        "print what house files are like in numbers, side by side",
     ),
     Command(
         "doctor",
