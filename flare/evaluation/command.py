@@ -48,7 +48,7 @@ def run_evaluate(config: EvaluateConfig) -> int:
     config = replace(config, world=world, task=task)
     mixture = task.build(is_evaluation=True)
     mixture.check_actions(agent.action_names)
-    houses = load_house_file(config.houses, num_threads=world.threads)
+    houses = load_house_file(config.houses, num_threads=world.threads, assets=world.assets)
     run = RunFolder(config.out or config.checkpoint)
     (run.path / "eval").mkdir(parents=True, exist_ok=True)
     with Console("eval") as console:

@@ -34,7 +34,10 @@ def run_collect(config: CollectConfig) -> int:
     if config.out.exists() and not config.overwrite:
         raise UserError("exists already", file=config.out, mend="choose another or --overwrite")
     houses = load_house_file(
-        config.houses, limit=config.max_houses, num_threads=config.world.threads
+        config.houses,
+        limit=config.max_houses,
+        num_threads=config.world.threads,
+        assets=config.world.assets,
     )
     mixture = config.task.build()
     world = config.world.for_tasks(mixture)

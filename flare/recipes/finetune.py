@@ -258,7 +258,12 @@ def _new_run(config: FinetuneConfig) -> tuple[Finetuner, FinetuneConfig]:
         task=replace(config.task, max_steps=agent.max_steps),
     )
     config.task.build().check_actions(agent.action_names)
-    houses = load_house_file(house_file, limit=config.max_houses, num_threads=config.world.threads)
+    houses = load_house_file(
+        house_file,
+        limit=config.max_houses,
+        num_threads=config.world.threads,
+        assets=config.world.assets,
+    )
     run = RunFolder.create(config.runs, config.name, prefix="finetune")
     run.describe(
         config,
@@ -285,7 +290,10 @@ def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
     agent = from_dict(checkpoint.policy, AgentConfig, file=path)
     assert config.houses is not None  # a run is only ever saved with its houses
     houses = load_house_file(
-        config.houses, limit=config.max_houses, num_threads=config.world.threads
+        config.houses,
+        limit=config.max_houses,
+        num_threads=config.world.threads,
+        assets=config.world.assets,
     )
     tuner = Finetuner(
         agent=agent, policy=agent.build(), houses=houses, config=config, run=run,

@@ -151,6 +151,7 @@ class Collector:
     ) -> None:
         self.worlds, self.mixture, self.sampler = worlds, sampler.mixture, sampler
         self.policy, self.vocabulary, self.config = policy, vocabulary, config
+        self._done = worlds.action_names.index("done")
         self.on_episode = on_episode
         self.device = device or torch.device("cpu")
         n, t = worlds.num_envs, config.num_steps
@@ -245,7 +246,9 @@ class Collector:
                 self._tensors["log_prob"][t] = out.log_prob
                 self._tensors["value"][t] = out.value
             with timer("simulate"):
-                self.worlds.step(a["action"][t], a["frames"][t + 1], a["facts"][t + 1])
+                # Where the episode is done the next one's first frame is drawn over this one.
+                draw = a["action"][t] != self._done
+                self.worlds.step(a["action"][t], a["frames"][t + 1], a["facts"][t + 1], draw)
                 faulted, facts = self.worlds.faulted, a["facts"][t + 1]
                 facts[faulted] = a["facts"][t][faulted]  # what a failed world wrote is no fact
                 a["valid"][t] = ~faulted
