@@ -120,6 +120,7 @@ class _Opening(TypedDict):
     ends: tuple[float, float, float, float]  # x0, z0, x1, z1
     height: tuple[float, float]
     passable: bool
+    leaves: list[tuple[float, float, float, float]]  # of an open door: hinge x, z, tip x, z
 
 class _Object(TypedDict):
     id: str

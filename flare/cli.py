@@ -136,6 +136,13 @@ COMMANDS = (
         "list what would not load of a house file",
     ),
     Command(
+        "houses stats",
+        "flare.houses.commands",
+        "StatsConfig",
+        "run_stats",
+        "print what house files are like in numbers, side by side",
+    ),
+    Command(
         "assets build",
         "flare.asset_commands",
         "BuildConfig",

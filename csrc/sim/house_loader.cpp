@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "sim/door_leaf.hpp"
 #include "sim/json_fields.hpp"
 #include "sim/json_node.hpp"
 #include "sim/object_reader.hpp"
@@ -182,8 +183,12 @@ class HouseReader {
       read_hole(node, opening);
       if (opening.room0 < 0) opening.room0 = opening.room1;
       if (opening.room1 < 0) opening.room1 = opening.room0;
+      const float openness = read_openness(node);
       opening.passable =
-          kind == OpeningKind::kDoor && opening.room0 != opening.room1 && stands_open(node);
+          kind == OpeningKind::kDoor && opening.room0 != opening.room1 && openness > 0.0F;
+      if (opening.passable && node.find("openness")) {
+        opening.leaves = open_leaves(house_, opening, openness);
+      }
       house_.openings.push_back(std::move(opening));
     }
   }
@@ -193,9 +198,9 @@ class HouseReader {
   }
 
   /// A frame has no leaf, hence no openness.
-  static bool stands_open(const JsonNode& node) {
+  static float read_openness(const JsonNode& node) {
     const auto openness = node.find("openness");
-    return !openness || openness->number(0.0, 1.0) > 0.0F;
+    return openness ? static_cast<float>(openness->number(0.0, 1.0)) : 1.0F;
   }
 
   void read_hole(const JsonNode& node, Opening& opening) const {
