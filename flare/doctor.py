@@ -64,6 +64,7 @@ def examine(config: DoctorConfig) -> Iterator[Finding]:
         _torch,
         _gpu,
         _triton,
+        _tensorboard,
         _cores,
         _memory,
         _shared_memory,
@@ -116,6 +117,18 @@ def _triton() -> Finding:
         "note",
         "absent; kernels run as their PyTorch references",
         "pip install 'flare-rl[gpu]' on a machine with a GPU",
+    )
+
+
+def _tensorboard() -> Finding:
+    version = _version("tensorboard")
+    if version is not None:
+        return Finding("tensorboard", "ok", version)
+    return Finding(
+        "tensorboard",
+        "note",
+        "absent; runs get metrics.jsonl and a report, but no events",
+        "pip install 'flare-rl[tensorboard]'",
     )
 
 

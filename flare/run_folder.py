@@ -49,6 +49,11 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def tensorboard(self) -> Path:
+        """TensorBoard events of the same records, where that package is installed."""
+        return self.path / "tensorboard"
+
+    @property
     def episodes(self) -> Path:
         """One JSON line a training episode."""
         return self.path / "episodes.jsonl"

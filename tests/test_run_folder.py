@@ -36,6 +36,7 @@ def test_layout_is_the_documented_one(tmp_path):
         path.relative_to(tmp_path).as_posix()
         for path in (
             folder.metrics,
+            folder.tensorboard,
             folder.episodes,
             folder.checkpoints,
             folder.latest,
@@ -46,6 +47,7 @@ def test_layout_is_the_documented_one(tmp_path):
     ]
     assert relative == [
         "metrics.jsonl",
+        "tensorboard",
         "episodes.jsonl",
         "checkpoints",
         "latest",

@@ -41,6 +41,7 @@ from flare.rollout.collector import CollectorConfig
 from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
 from flare.tasks.sampler import SamplerConfig
+from flare.tensorboard import tell_if_missing
 from flare.worlds.embedded import House
 
 # Kinds of goal that differ in shape, size and colour enough to be told apart in small frames.
@@ -187,7 +188,7 @@ class Demo:
             seed=config.seed,
         )  # fmt: skip
         data = result.demonstrations
-        with MetricsLog(self.run.metrics, keep_lines=0) as metrics:
+        with MetricsLog(self.run.metrics, keep_lines=0, events=self.run.tensorboard) as metrics:
             weights = work.run(data, metrics, self.console, lambda: self.stop.requested)
         if weights is not None:
             self.pretrained.mkdir(exist_ok=True)
@@ -304,6 +305,7 @@ def run_demo(config: DemoConfig) -> int:
         torch.set_num_threads(config.num_threads)
     begin = time.monotonic()
     with Console("flare demo") as console, StopFlag() as stop:
+        tell_if_missing(console.message)
         demo = Demo(config, run, console, stop)
         finished = demo.run_all()
         # An interrupted demo took the sum of its parts.

@@ -30,6 +30,7 @@ from flare.recipes.train_state import TrainState
 from flare.rollout.collector import Collector, CollectorConfig, FinishedEpisode
 from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
+from flare.tensorboard import tell_if_missing
 from flare.timing import Timer
 from flare.worlds.embedded import House
 
@@ -119,7 +120,7 @@ class Finetuner:
         """Begin a new run."""
         self.collector.start()
         # The demo's log has the lines of imitation before ours.
-        self.metrics = MetricsLog(self.run.metrics)
+        self.metrics = MetricsLog(self.run.metrics, events=self.run.tensorboard)
         self.episodes = EpisodeLog(self.run.episodes)
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -129,7 +130,10 @@ class Finetuner:
         self.anchor.policy.load_state_dict(_below(tensors, _ANCHOR))
         self.collector.load_state_dict(_below(tensors, _COLLECTOR))
         self.metrics = MetricsLog.resume(
-            self.run.metrics, stage="finetune", iteration=self.state.iteration
+            self.run.metrics,
+            stage="finetune",
+            iteration=self.state.iteration,
+            events=self.run.tensorboard,
         )
         self.episodes = EpisodeLog(
             self.run.episodes, keep_lines=self.state.counters["episode_lines"]
@@ -286,6 +290,7 @@ def run_finetune(config: FinetuneConfig) -> int:
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     with Console("finetune") as console, StopFlag() as stop:
+        tell_if_missing(console.message)
         with console.stage("finetune", total=config.total_steps, unit="steps") as stage:
             finished = tuner.train(stage, lambda: stop.requested)
         console.message(f"saved {tuner.run.path / 'latest'}")

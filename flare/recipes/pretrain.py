@@ -22,6 +22,7 @@ from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.privileged import NUM_PRIVILEGED
+from flare.tensorboard import tell_if_missing
 from flare.worlds.embedded import House
 
 Critic = Literal["tower", "facts"]
@@ -150,7 +151,12 @@ def run_pretrain(config: PretrainConfig) -> int:
         agent=agent, houses=houses, world=world, task=config.task, encoder=config.encoder,
         imitation=config.imitation, goal_types=goal_types, seed=config.seed,
     )  # fmt: skip
-    with Console("pretrain") as console, StopFlag() as stop, MetricsLog(run.metrics) as metrics:
+    with (
+        Console("pretrain") as console,
+        StopFlag() as stop,
+        MetricsLog(run.metrics, events=run.tensorboard) as metrics,
+    ):
+        tell_if_missing(console.message)
         weights = work.run(demonstrations, metrics, console, lambda: stop.requested)
         if weights is None:
             console.message(f"stopped by {stop.reason}; nothing half trained was kept")
