@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from flare import tensorboard
 from flare.atomic import PathLike, explained
+from flare.config import parse_json_object
 from flare.errors import UserError
 from flare.tensorboard import EventFile
 
@@ -32,15 +33,26 @@ class JsonLines:
         """Open ``path`` for appending and create it if needed.
 
         Raises:
-            UserError: there are fewer than ``keep_lines`` complete lines.
+            UserError: there are fewer than ``keep_lines`` complete lines, or the file cannot be
+                written.
         """
         self.path = Path(path)
-        self.num_lines = _cut(self.path, keep_lines)
-        self._file = open(self.path, "ab")  # noqa: SIM115 (closed by close)
+        try:
+            self.num_lines = _cut(self.path, keep_lines)
+            self._file = open(self.path, "ab")  # noqa: SIM115 (closed by close)
+        except OSError as error:
+            raise explained(error, self.path, 0) from error
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one record; numbers that JSON lacks (NaN, infinities) become null."""
-        self._file.write(json_line(record))
+        """Write one record; numbers that JSON lacks (NaN, infinities) become null.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        try:
+            self._file.write(json_line(record))
+        except OSError as error:
+            raise explained(error, self.path, 0) from error
         self.num_lines += 1
 
     def extend(self, records: Iterable[Mapping[str, Any]]) -> None:
@@ -163,7 +175,7 @@ def read_records(path: PathLike) -> Iterator[Record]:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
-            yield _parsed(line, path, number)
+            yield parse_json_object(line, mend="restore this line", file=path, key=f"line {number}")
 
 
 def _cut(path: Path, keep_lines: int | None) -> int:
@@ -183,18 +195,6 @@ def _cut(path: Path, keep_lines: int | None) -> int:
             )
         file.truncate(end)
     return lines
-
-
-def _parsed(line: bytes, path: PathLike, number: int) -> Record:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        record = None
-    if not isinstance(record, dict):
-        raise UserError(
-            "not a JSON object", mend="restore this line", file=path, key=f"line {number}"
-        )
-    return record
 
 
 class SuccessWindow:

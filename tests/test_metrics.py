@@ -133,7 +133,7 @@ def test_killed_writer_leaves_complete_lines(tmp_path):
 def test_damaged_line_and_missing_file_are_user_errors(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"a": 1}\nnonsense\n{"a": 2}\n')
-    with pytest.raises(UserError, match="line 2: not a JSON object"):
+    with pytest.raises(UserError, match="line 2: not JSON"):
         list(read_records(path))
     with pytest.raises(UserError, match="cannot read"):
         list(read_records(tmp_path / "none"))

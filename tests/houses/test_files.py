@@ -85,7 +85,7 @@ def damaged_gzip(path):
         ("a.jsonl.gz", lambda path: path.write_text("{}"), "is damaged"),
         ("a.jsonl.gz", damaged_gzip, "is damaged"),
         ("a.jsonl", lambda path: path.write_text('{"a": 1}\n{"a"\n'), "line 2: not JSON"),
-        ("a.jsonl", lambda path: path.write_text("[1]\n"), "is a JSON list, not an object"),
+        ("a.jsonl", lambda path: path.write_text("[1]\n"), "holds a list instead"),
         ("a.jsonl", lambda path: path.write_text("\n"), "holds no house"),
         ("a.json", lambda path: path.write_bytes(b'{"a": "\xff"}'), "is not UTF-8"),
         ("a.jsonl", lambda path: path.mkdir(), "there is no such file"),
