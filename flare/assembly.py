@@ -1,12 +1,13 @@
 """Puts houses, worlds, task and sampler together from configs: what every recipe starts with."""
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flare.errors import UserError
+from flare.errors import UserError, require
 from flare.houses.files import read_houses
-from flare.specs import NAVIGATION_ACTIONS, CameraSpec
+from flare.specs import NAVIGATION_ACTIONS, ActionSpec, CameraSpec
 from flare.tasks.object_nav import ObjectNav
 from flare.tasks.sampler import EpisodeSampler, SamplerConfig
 from flare.worlds.embedded import EPISODE_DTYPE, EmbeddedWorlds, House, load_houses
@@ -24,12 +25,17 @@ class WorldConfig:
     action_names: tuple[str, ...] = NAVIGATION_ACTIONS
 
     def __post_init__(self) -> None:
-        if self.num_envs < 1:
-            raise UserError(f"is {self.num_envs}", key="world.num_envs", mend="use at least 1")
-        if self.num_threads < 0:
-            raise UserError(
-                f"is {self.num_threads}", key="world.num_threads", mend="use 0 for one per core"
-            )
+        require(self.num_envs >= 1, "world.num_envs", self.num_envs, "use at least 1")
+        require(
+            0 <= self.num_threads <= 4096,
+            "world.num_threads",
+            self.num_threads,
+            "use 0 for one per core",
+        )
+        try:
+            ActionSpec(self.action_names)
+        except UserError as error:
+            raise UserError(error.what, key="world.action_names", mend=error.mend) from error
 
     @property
     def threads(self) -> int:
@@ -46,6 +52,14 @@ class TaskConfig:
     step_penalty: float = 0.0
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
 
+    def __post_init__(self) -> None:
+        require(
+            1 <= self.max_steps <= 10_000, "task.max_steps", self.max_steps, "use 1 to 10000 steps"
+        )
+        for name in ("success_reward", "step_penalty"):
+            value = getattr(self, name)
+            require(math.isfinite(value), f"task.{name}", value, "use a finite number")
+
     def task(self) -> ObjectNav:
         """The task that judges."""
         return ObjectNav(
@@ -53,6 +67,16 @@ class TaskConfig:
             success_reward=self.success_reward,
             step_penalty=self.step_penalty,
         )
+
+
+def check_limit(max_houses: int | None) -> None:
+    """Refuse to read less than one house."""
+    require(max_houses is None or max_houses >= 1, "max_houses", max_houses, "use at least 1")
+
+
+def check_torch_threads(num_threads: int) -> None:
+    """Refuse what PyTorch would not take."""
+    require(0 <= num_threads <= 4096, "num_threads", num_threads, "use 0 for one per core")
 
 
 def load_house_file(path: Path, *, limit: int | None = None, num_threads: int = 1) -> list[House]:

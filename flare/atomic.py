@@ -65,6 +65,20 @@ def write_json(path: PathLike, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def make_directory(path: PathLike) -> Path:
+    """Make a folder and those above it; one that exists stays as it is.
+
+    Raises:
+        UserError: the disk is full, something else has the name, or the place is read-only.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explained(error, folder, 0) from error
+    return folder
+
+
 def replace_directory(temporary: PathLike, final: PathLike) -> None:
     """Give the folder ``temporary`` the name ``final``, durably, replacing what stands there.
 

@@ -53,6 +53,22 @@ class UserError(Exception):
         return UserError(self.what, mend=self.mend, file=self.file or file, key=key)
 
 
+def require(fine: bool, key: str, value: object, mend: str) -> None:
+    """Refuse the value of a configuration's field.
+
+    Args:
+        fine: the value's test, written so that a NaN fails it.
+        key: the field, with its section where the section has one.
+        value: what was found.
+        mend: what would be right.
+
+    Raises:
+        UserError: it is not fine.
+    """
+    if not fine:
+        raise UserError(f"is {value!r}", key=key, mend=mend)
+
+
 def _rebuild(what: str, mend: str, file: str | None, key: str | None) -> UserError:
     return UserError(what, mend=mend, file=file, key=key)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flare.atomic import PathLike, explained
+from flare.atomic import PathLike, explained, make_directory
 from flare.config import flatten
 
 HOW_TO_GET = "no TensorBoard events are written; for them: pip install 'flare-rl[tensorboard]'"
@@ -45,10 +45,9 @@ class EventFile:
         from tensorboard.compat.proto.event_pb2 import SessionLog
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        place = Path(folder)
+        place = make_directory(folder)
         self._path = place / _file_name()
         try:
-            place.mkdir(parents=True, exist_ok=True)
             for old in place.glob("*tfevents*"):
                 _empty(old)
             self._file = open(self._path, "xb")  # noqa: SIM115 (closed by close)

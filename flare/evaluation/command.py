@@ -1,15 +1,20 @@
 """``flare eval``: a checkpoint on frozen episodes, with intervals."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from flare.agent import load_agent
 from flare.assembly import TaskConfig, WorldConfig, load_house_file, make_sampler, make_worlds
+from flare.atomic import make_directory
 from flare.console import Console
-from flare.errors import UserError
+from flare.errors import require
 from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
 from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
-from flare.run_folder import RunFolder
+from flare.rng import check_seed
+from flare.run_folder import RunFolder, check_name
+from flare.signals import StopFlag
 from flare.worlds.embedded import House
 
 
@@ -19,7 +24,7 @@ class EvaluateConfig:
 
     checkpoint: Path  # run or checkpoint folder
     houses: Path  # house file to evaluate in
-    which: str = "latest"  # "latest" or "best" checkpoint of a run
+    which: Literal["latest", "best"] = "latest"  # checkpoint of a run
     episodes: Path | None = None  # frozen episode file; drawn and written beside the results if new
     num_episodes: int = 200  # when the episodes are drawn
     name: str = "eval"  # of the results: <out>/eval/<name>.jsonl
@@ -30,8 +35,9 @@ class EvaluateConfig:
     task: TaskConfig = field(default_factory=TaskConfig)
 
     def __post_init__(self) -> None:
-        if self.num_episodes < 1:
-            raise UserError(f"is {self.num_episodes}", key="num_episodes", mend="use at least 1")
+        require(self.num_episodes >= 1, "num_episodes", self.num_episodes, "use at least 1")
+        check_name(self.name)
+        check_seed(self.seed)
 
 
 def run_evaluate(config: EvaluateConfig) -> int:
@@ -42,18 +48,22 @@ def run_evaluate(config: EvaluateConfig) -> int:
     task = replace(config.task, max_steps=agent.max_steps, sampler=sampler)
     config = replace(config, world=world, task=task)
     houses = load_house_file(config.houses, num_threads=world.threads)
-    run = RunFolder(config.out or config.checkpoint)
-    (run.path / "eval").mkdir(parents=True, exist_ok=True)
-    with Console("eval") as console:
-        frozen = _episodes(config, houses, run, console)
+    run = RunFolder(config.out or _run_of(config.checkpoint))
+    make_directory(run.path / "eval")
+    with Console("eval") as console, StopFlag() as stop:
+        frozen = _episodes(config, houses, run, console, lambda: stop.requested)
+        if frozen is None:
+            return _stopped(console, stop)
         total = len(frozen.expert_lengths)
         with console.stage("evaluate", total=total, unit="episodes") as stage:
             result = evaluate_policy(
                 policy, make_worlds(houses, world), task.task(), frozen, agent.vocabulary(),
                 stage=config.name, split="val", seed=config.seed, greedy=config.greedy,
                 house_facts=[(house.source, house.num_rooms) for house in houses],
-                on_episode=lambda _: stage.update(advance=1),
+                on_episode=lambda _: stage.update(advance=1), should_stop=lambda: stop.requested,
             )  # fmt: skip
+        if result is None:
+            return _stopped(console, stop)
         success = write_evaluation(run, config.name, result, agent.action_names)["success"]
         console.message(
             f"{run.evaluation(config.name)}: success {success['rate']:.1%} "
@@ -62,9 +72,24 @@ def run_evaluate(config: EvaluateConfig) -> int:
     return 0
 
 
+def _run_of(checkpoint: Path) -> Path:
+    """The run that a checkpoint's folder belongs to; a folder elsewhere is its own."""
+    folder = checkpoint.resolve()
+    return folder.parents[1] if folder.parent.name == "checkpoints" else checkpoint
+
+
+def _stopped(console: Console, stop: StopFlag) -> int:
+    console.message(f"stopped by {stop.reason}; nothing was written, start the evaluation again")
+    return 130
+
+
 def _episodes(
-    config: EvaluateConfig, houses: list[House], run: RunFolder, console: Console
-) -> FrozenEpisodes:
+    config: EvaluateConfig,
+    houses: list[House],
+    run: RunFolder,
+    console: Console,
+    should_stop: Callable[[], bool],
+) -> FrozenEpisodes | None:
     path = config.episodes or run.path / "eval" / f"{config.name}.episodes.jsonl"
     task = config.task.task()
     if not path.exists():
@@ -72,7 +97,9 @@ def _episodes(
             frozen = freeze_episodes(
                 make_worlds(houses, config.world), task,
                 make_sampler(houses, config.task, config.seed), config.num_episodes,
-                on_episode=lambda _: stage.update(advance=1),
+                on_episode=lambda _: stage.update(advance=1), should_stop=should_stop,
             )  # fmt: skip
+        if frozen is None:
+            return None
         save_frozen(path, frozen, config.houses, houses, task)
     return load_frozen(path, config.houses)

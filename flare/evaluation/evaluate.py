@@ -33,13 +33,19 @@ def freeze_episodes(
     count: int,
     *,
     on_episode: Progress | None = None,
-) -> FrozenEpisodes:
-    """Draw evaluation episodes evenly over houses and let the expert walk each once."""
+    should_stop: Callable[[], bool] | None = None,
+) -> FrozenEpisodes | None:
+    """Draw evaluation episodes evenly over houses and let the expert walk each once.
+
+    Returns None when ``should_stop``, asked once a step, ended it before the last episode.
+    """
     episodes = sampler.sample(np.zeros(count, np.int64), np.arange(count))
     played = play_episodes(
         worlds, task, episodes, ExpertActor(worlds), num_actions=len(worlds.action_names),
-        on_episode=on_episode,
+        on_episode=on_episode, should_stop=should_stop,
     )  # fmt: skip
+    if len(played) < count:
+        return None
     lengths = [record.length if record.success else -1 for record in played]
     return FrozenEpisodes(episodes=episodes, expert_lengths=lengths)
 
@@ -98,7 +104,8 @@ def evaluate_policy(
     greedy: bool = False,
     num_traces: int = 0,
     on_episode: Progress | None = None,
-) -> Evaluation:
+    should_stop: Callable[[], bool] | None = None,
+) -> Evaluation | None:
     """Play every frozen episode once with the policy.
 
     Args:
@@ -114,6 +121,10 @@ def evaluate_policy(
         greedy: take the mode instead of sampling.
         num_traces: of how many episodes, from the first on, frames are kept for videos.
         on_episode: progress hook.
+        should_stop: asked once a step.
+
+    Returns:
+        The records of every episode, or None when should_stop ended it before the last.
     """
     policy.eval()
     episodes = frozen.episodes
@@ -125,7 +136,10 @@ def evaluate_policy(
     played = play_episodes(
         worlds, task, episodes, actor, num_actions=policy.num_actions,
         on_step=tracer.on_step if num_traces else None, on_episode=on_episode,
+        should_stop=should_stop,
     )  # fmt: skip
+    if len(played) < len(episodes.specs):
+        return None
     common = {"split": split, "stage": stage}
     records = [
         common | _record(episode, frozen, house_facts[int(episodes.specs["house"][i])])

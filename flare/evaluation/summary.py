@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flare.atomic import PathLike, write_json
-from flare.config import parse_json_object
+from flare.config import parse_json_object, read_json_object
 from flare.errors import UserError
 from flare.evaluation.statistics import (
     compare_paired,
@@ -149,6 +149,14 @@ def write_summary(run_dir: PathLike, stage: str, *, expected: int | None = None)
     folder = Path(run_dir) / "eval"
     summary = summarise(read_episode_records(folder / f"{stage}.jsonl"), expected=expected)
     write_json(folder / f"{stage}.summary.json", summary)
+    return summary
+
+
+def read_summary(path: PathLike) -> Summary:
+    """Read what write_summary wrote; UserError for anything else."""
+    summary = read_json_object(path)
+    if (summary.get("format"), summary.get("version")) != (FORMAT, VERSION):
+        raise UserError("no summary of an evaluation", mend="evaluate again", file=path)
     return summary
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from flare.atomic import atomic_write
+from flare.atomic import atomic_write, make_directory
 from flare.config import parse_json_object
 from flare.errors import UserError
 
@@ -76,7 +76,7 @@ def write_houses(path: str | os.PathLike[str], houses: Iterable[dict[str, Any]])
         )
     count = 0
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(file.parent)
         with atomic_write(file) as raw:
             zipped = file.name.endswith(".gz")
             out = gzip.GzipFile("", "wb", 6, raw, mtime=0) if zipped else raw

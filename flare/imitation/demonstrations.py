@@ -55,18 +55,35 @@ class Demonstrations:
                         f"has format {file.attrs.get('format')!r}, this version reads {_FORMAT}",
                         file=str(path), mend="collect the demonstrations again: flare collect",
                     )  # fmt: skip
-                return cls(
+                loaded = cls(
                     frames=file["frames"][:],
                     actions=file["actions"][:],
                     offsets=file["offsets"][:],
                     instructions=[s.decode() for s in file["instructions"][:]],
                     action_names=tuple(str(name) for name in file.attrs["action_names"]),
                 )
-        except (OSError, KeyError) as error:
+                loaded.check()
+                return loaded
+        except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise UserError(
                 f"is no demonstration file ({error})",
                 file=str(path), mend="write one with flare collect",
             ) from error  # fmt: skip
+
+    def check(self) -> None:
+        """Raise ValueError unless the arrays belong together and hold what they should."""
+        steps, offsets = len(self.actions), self.offsets
+        if self.frames.dtype != np.uint8 or self.frames.ndim != 5 or len(self.frames) != steps:
+            raise ValueError(
+                f"frames are {self.frames.dtype} {list(self.frames.shape)}, "
+                f"not uint8 [{steps}, cameras, height, width, 3]"
+            )
+        if len(offsets) != self.num_episodes + 1 or offsets[0] != 0 or offsets[-1] != steps:
+            raise ValueError(f"offsets do not divide {steps} steps into {self.num_episodes} parts")
+        if steps == 0 or (np.diff(offsets) < 1).any():
+            raise ValueError("an episode without steps")
+        if self.actions.min() < 0 or self.actions.max() >= len(self.action_names):
+            raise ValueError(f"an action that is none of the {len(self.action_names)} named ones")
 
 
 class DemonstrationWriter:
@@ -92,13 +109,16 @@ class DemonstrationWriter:
         self._instructions[record.episode] = instruction
         return True
 
-    def demonstrations(self, action_names: tuple[str, ...]) -> Demonstrations:
-        """All kept episodes."""
+    def demonstrations(
+        self, action_names: tuple[str, ...], frame_shape: tuple[int, ...]
+    ) -> Demonstrations:
+        """All kept episodes; none is fine."""
         order = sorted(self._kept)
         lengths = [len(self._kept[e]) for e in order]
+        frames = [np.zeros((0, *frame_shape), np.uint8)]
         return Demonstrations(
-            frames=np.concatenate([np.stack(self._frames[e]) for e in order]),
-            actions=np.concatenate([self._kept[e] for e in order]),
+            frames=np.concatenate(frames + [np.stack(self._frames[e]) for e in order]),
+            actions=np.concatenate([np.zeros(0, np.int64)] + [self._kept[e] for e in order]),
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             instructions=[self._instructions[e] for e in order],
             action_names=action_names,
@@ -131,10 +151,10 @@ def collect_demonstrations(
         sampler: draws episode i with the key (seed, env 0, episode i).
         num_episodes: episodes to play.
         on_episode: progress hook.
-        should_stop: True ends the collection early with what is there.
+        should_stop: True ends the collection early with what is there, perhaps nothing.
 
     Raises:
-        UserError: no episode succeeded.
+        UserError: no episode of those that were played succeeded.
     """
     episodes = sampler.sample(np.zeros(num_episodes, np.int64), np.arange(num_episodes))
     writer = DemonstrationWriter()
@@ -150,14 +170,14 @@ def collect_demonstrations(
         worlds, task, episodes, ExpertActor(worlds), num_actions=len(worlds.action_names),
         on_step=writer.on_step, on_episode=finish, should_stop=should_stop,
     )  # fmt: skip
-    if len(failures) == len(played):
+    if played and len(failures) == len(played):
         raise UserError(
             f"the expert succeeded in none of {len(played)} episodes",
             key="num_episodes",
             mend="check the houses with `flare houses check` and task.max_steps",
         )
     return CollectionResult(
-        demonstrations=writer.demonstrations(worlds.action_names),
+        demonstrations=writer.demonstrations(worlds.action_names, worlds.camera.frame_shape),
         num_played=len(played),
         failures=failures,
     )

@@ -13,7 +13,9 @@ from flare.agent import AgentConfig, load_agent
 from flare.assembly import (
     TaskConfig,
     WorldConfig,
+    check_limit,
     check_memory,
+    check_torch_threads,
     load_house_file,
     make_sampler,
     make_worlds,
@@ -21,12 +23,13 @@ from flare.assembly import (
 from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from flare.config import from_dict, to_dict
 from flare.console import Console, Stage
-from flare.errors import UserError
+from flare.errors import UserError, require
 from flare.metrics import EpisodeLog, MetricsLog, SuccessWindow
 from flare.policy.policy import Policy
 from flare.ppo.config import PRESETS, PPOConfig
 from flare.ppo.update import Anchor, make_optimizer, ppo_update
 from flare.recipes.train_state import TrainState
+from flare.rng import check_seed
 from flare.rollout.collector import Collector, CollectorConfig, FinishedEpisode
 from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
@@ -60,12 +63,11 @@ class FinetuneConfig:
     resume: Path | None = None  # run folder to go on with; its own config counts, not this one
 
     def __post_init__(self) -> None:
-        if self.total_steps < 1:
-            raise UserError(f"is {self.total_steps}", key="total_steps", mend="use at least 1")
-        if self.checkpoint_every < 1:
-            raise UserError(
-                f"is {self.checkpoint_every}", key="checkpoint_every", mend="use at least 1"
-            )
+        for name in ("total_steps", "checkpoint_every"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
+        check_limit(self.max_houses)
+        check_seed(self.seed)
+        check_torch_threads(self.num_threads)
 
 
 def with_preset(config: FinetuneConfig) -> FinetuneConfig:
@@ -94,6 +96,12 @@ class Finetuner:
         run: RunFolder,
     ) -> None:
         check_memory(config.world, config.collector.num_steps)
+        require(
+            config.ppo.num_minibatches <= config.world.num_envs,
+            "ppo.num_minibatches",
+            config.ppo.num_minibatches,
+            f"use at most {config.world.num_envs}, the number of worlds",
+        )
         self.agent, self.config, self.run = agent, config, run
         self.anchor = Anchor(policy)
         self.state = TrainState(
@@ -253,13 +261,12 @@ def _new_run(config: FinetuneConfig) -> tuple[Finetuner, FinetuneConfig]:
         task=replace(config.task, max_steps=agent.max_steps),
     )
     houses = load_house_file(house_file, limit=config.max_houses, num_threads=config.world.threads)
+    inputs = file_hashes([house_file])
     run = RunFolder.create(config.runs, config.name, prefix="finetune")
-    run.describe(
-        config,
-        make_manifest(recipe="finetune", seed=config.seed, inputs=file_hashes([house_file])),
-    )
-    tuner = Finetuner(agent=agent, policy=policy, houses=houses, config=config, run=run)
-    tuner.start()
+    with run.removed_if_unused():
+        run.describe(config, make_manifest(recipe="finetune", seed=config.seed, inputs=inputs))
+        tuner = Finetuner(agent=agent, policy=policy, houses=houses, config=config, run=run)
+        tuner.start()
     return tuner, config
 
 
@@ -274,7 +281,8 @@ def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
         )
     config = from_dict(checkpoint.recipe, FinetuneConfig, file=path)
     agent = from_dict(checkpoint.policy, AgentConfig, file=path)
-    assert config.houses is not None  # a run is only ever saved with its houses
+    if config.houses is None:
+        raise UserError("is missing", key="recipe.houses", file=path, mend="restore the run")
     houses = load_house_file(
         config.houses, limit=config.max_houses, num_threads=config.world.threads
     )

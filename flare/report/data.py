@@ -8,7 +8,7 @@ from typing import Any
 from flare.atomic import PathLike
 from flare.config import parse_json_object, read_json_object
 from flare.errors import UserError
-from flare.evaluation.summary import read_episode_records, write_comparison
+from flare.evaluation.summary import read_episode_records, read_summary, write_comparison
 from flare.metrics import read_records
 
 Record = dict[str, Any]
@@ -92,7 +92,7 @@ def load_run(path: PathLike) -> RunData:
             file=folder,
         )
     summaries = {
-        file.name.removesuffix(".summary.json"): read_json_object(file)
+        file.name.removesuffix(".summary.json"): read_summary(file)
         for file in sorted((folder / "eval").glob("*.summary.json"))
     }
     return RunData(
