@@ -145,6 +145,7 @@ def read_pointer(link: PathLike) -> Path | None:
 
 def temporary_name(final: Path) -> Path:
     """A name beside ``final`` that no other writer uses; hidden, ends in ``.tmp``."""
+    final = final.absolute()  # "." has no name
     return final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
@@ -167,7 +168,7 @@ def _sync_file(path: Path) -> None:
 
 # What stands in the way is the path or its permissions.
 _NOT_WRITABLE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM,
-                 errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)  # fmt: skip
+                 errno.EROFS, errno.EBUSY, errno.ENAMETOOLONG, errno.ELOOP)  # fmt: skip
 
 
 def _size(file: Path) -> int:

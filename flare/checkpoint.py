@@ -9,6 +9,7 @@ import hashlib
 import io
 import pickle
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -304,9 +305,11 @@ def _load_trainer(folder: Path, hashes: Mapping[str, str]) -> dict[str, Any]:
     path = folder / TRAINER
     try:
         # weights_only: a checkpoint from a stranger must not run code.
-        trainer = torch.load(
-            io.BytesIO(_read_checked(path, hashes)), map_location="cpu", weights_only=True
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of foreign pickles; the error says it
+            trainer = torch.load(
+                io.BytesIO(_read_checked(path, hashes)), map_location="cpu", weights_only=True
+            )
     except pickle.UnpicklingError as error:
         raise _damaged(path, "it holds more than plain values and tensors") from error
     except (RuntimeError, EOFError) as error:

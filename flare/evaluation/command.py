@@ -49,7 +49,6 @@ def run_evaluate(config: EvaluateConfig) -> int:
     config = replace(config, world=world, task=task)
     houses = load_house_file(config.houses, num_threads=world.threads)
     run = RunFolder(config.out or _run_of(config.checkpoint))
-    make_directory(run.path / "eval")
     with Console("eval") as console, StopFlag() as stop:
         frozen = _episodes(config, houses, run, console, lambda: stop.requested)
         if frozen is None:
@@ -101,5 +100,6 @@ def _episodes(
             )  # fmt: skip
         if frozen is None:
             return None
+        make_directory(path.parent)
         save_frozen(path, frozen, config.houses, houses, task)
     return load_frozen(path, config.houses)

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from flare.atomic import atomic_path
+from flare.atomic import write_bytes
 from flare.errors import UserError
 from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
 from flare.tasks.sampler import EpisodeSampler
@@ -35,8 +35,11 @@ class Demonstrations:
         return len(self.instructions)
 
     def save(self, path: Path) -> None:
-        """Write one HDF5 file, whole or not at all."""
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        """Write one HDF5 file, whole or not at all.
+
+        It is made in memory: HDF5 does not survive a disk that fills up while it writes.
+        """
+        with h5py.File("memory", "w", driver="core", backing_store=False, block_size=2**24) as file:
             file.attrs["format"] = _FORMAT
             file.attrs["action_names"] = list(self.action_names)
             file.create_dataset("frames", data=self.frames, chunks=(1, *self.frames.shape[1:]),
@@ -44,6 +47,8 @@ class Demonstrations:
             file.create_dataset("actions", data=self.actions)
             file.create_dataset("offsets", data=self.offsets)
             file.create_dataset("instructions", data=[s.encode() for s in self.instructions])
+            file.flush()
+            write_bytes(path, file.id.get_file_image())
 
     @classmethod
     def load(cls, path: Path) -> "Demonstrations":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flare.console import Stage
-from flare.errors import require
+from flare.errors import UserError, require
 from flare.imitation.losses import dense_label_loss
 from flare.policy.dense_labels import DenseLabelsHead
 from flare.policy.image_encoder import ImageEncoder

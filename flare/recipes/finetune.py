@@ -137,15 +137,19 @@ class Finetuner:
         tensors = dict(self.state.tensors)
         self.anchor.policy.load_state_dict(_below(tensors, _ANCHOR))
         self.collector.load_state_dict(_below(tensors, _COLLECTOR))
-        self.metrics = MetricsLog.resume(
-            self.run.metrics,
-            stage="finetune",
-            iteration=self.state.iteration,
-            events=self.run.tensorboard,
-        )
         self.episodes = EpisodeLog(
             self.run.episodes, keep_lines=self.state.counters["episode_lines"]
         )
+        try:
+            self.metrics = MetricsLog.resume(
+                self.run.metrics,
+                stage="finetune",
+                iteration=self.state.iteration,
+                events=self.run.tensorboard,
+            )
+        except UserError:
+            self.episodes.close()
+            raise
 
     def iterate(self) -> dict[str, Any]:
         """Collect one rollout, update on it, log; returns the metrics record."""
@@ -287,7 +291,10 @@ def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
         config.houses, limit=config.max_houses, num_threads=config.world.threads
     )
     tuner = Finetuner(agent=agent, policy=agent.build(), houses=houses, config=config, run=run)
-    tuner.resume(checkpoint)
+    try:
+        tuner.resume(checkpoint)
+    except UserError as error:
+        raise error.at(file=path) from error
     return tuner, config
 
 
