@@ -2,17 +2,23 @@
 
 Houses are real ones of 4 to 8 rooms when the shared folder is there ($FLARE_SHARED, else
 ../shared), else generated ones; the result says which. A step is one action of one world, with
-every camera drawn. "flare" runs on one thread and "two threads" does the same work on two; the
-limit is one core's memcpy of the frames that a step writes.
+every camera drawn. "flare" runs on one thread and "two threads" does the same work on two. "two
+processes" does it too, half of the worlds on one thread each: what two cores of this machine can do
+at most. The limit is one core's memcpy of the frames that a step writes.
+
+AI2-THOR is not run: 10 to 30 steps/s is the range in which one of its processes, a GPU at hand, is
+known to draw these two cameras at full size.
 """
 
 import contextlib
 import gzip
 import itertools
 import json
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +33,10 @@ NUM_HOUSES = 8
 NUM_ENVS = 16
 CAMERAS = [(84, 48, 1), (84, 48, 2), (384, 224, 2)]
 MOVES = 512  # actions drawn beforehand for each world
-
+STEPS = 8  # a call: long beside the messages to a process
+EXTRA_WORLDS = 2**15  # to weigh one
+AI2THOR = {"AI2-THOR, slow": 10.0, "AI2-THOR, fast": 30.0}
+SPAWN = multiprocessing.get_context("spawn")
 
 SHARED = Path(os.environ.get("FLARE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 REAL_HOUSES = SHARED / "houses" / "objaverse_val.jsonl.gz"
@@ -74,43 +83,134 @@ def make_specs(count: int) -> np.ndarray:
 class Stepper:
     """Worlds that take the next of their random navigation actions at each call."""
 
-    def __init__(self, camera: CameraSpec, num_threads: int) -> None:
+    def __init__(
+        self, camera: CameraSpec, num_threads: int = 1, ids: slice = slice(0, NUM_ENVS)
+    ) -> None:
+        self.specs = make_specs(NUM_ENVS)[ids]
+        self.num_envs = len(self.specs)
         self.worlds = EmbeddedWorlds(
-            houses(), num_envs=NUM_ENVS, num_threads=num_threads, camera=camera
+            houses(), num_envs=self.num_envs, num_threads=num_threads, camera=camera
         )
-        self.frames = np.zeros((NUM_ENVS, *camera.frame_shape), np.uint8)
-        self.facts = np.zeros(NUM_ENVS, self.worlds.facts_dtype)
-        rng = np.random.default_rng(1)
-        self.actions = itertools.cycle(rng.choice([0, 0, 1, 2, 3, 5, 6], (MOVES, NUM_ENVS)))
-        self.specs = make_specs(NUM_ENVS)
+        self.frames = np.zeros((self.num_envs, *camera.frame_shape), np.uint8)
+        self.facts = np.zeros(self.num_envs, self.worlds.facts_dtype)
+        moves = np.random.default_rng(1).choice([0, 0, 1, 2, 3, 5, 6], (MOVES, NUM_ENVS))
+        self.actions = itertools.cycle(np.ascontiguousarray(moves[:, ids]))
         self.reset()
 
     def reset(self) -> None:
         """New episodes in every world."""
-        self.worlds.reset(all_env_ids(NUM_ENVS), self.specs, self.frames, self.facts)
+        self.worlds.reset(all_env_ids(self.num_envs), self.specs, self.frames, self.facts)
 
-    def step(self) -> None:
-        """One action in every world."""
-        self.worlds.step(next(self.actions), self.frames, self.facts)
+    def run(self) -> None:
+        """STEPS actions in every world."""
+        for _ in range(STEPS):
+            self.worlds.step(next(self.actions), self.frames, self.facts)
+
+    def render(self) -> None:
+        """Draws what STEPS actions would draw, without any."""
+        for _ in range(STEPS):
+            for camera in range(self.frames.shape[1]):
+                self.worlds.render(camera=camera)
+
+    def plan(self) -> None:
+        """The expert's actions of STEPS steps."""
+        for _ in range(STEPS):
+            self.worlds.expert_actions()
+
+
+def serve_steps(orders: Connection, camera: CameraSpec, ids: slice) -> None:
+    """A process that steps its part of the worlds whenever it is told to."""
+    stepper = Stepper(camera, ids=ids)
+    orders.send(None)
+    while orders.recv():
+        stepper.run()
+        orders.send(None)
+
+
+@contextlib.contextmanager
+def two_processes(camera: CameraSpec) -> Iterator[Callable[[], None]]:
+    """STEPS actions in every world, half of the worlds in each of two processes."""
+    half = NUM_ENVS // 2
+    pipes = [SPAWN.Pipe() for _ in range(2)]
+    parts = [slice(0, half), slice(half, NUM_ENVS)]
+    processes = [
+        SPAWN.Process(target=serve_steps, args=(theirs, camera, part), daemon=True)
+        for (_, theirs), part in zip(pipes, parts, strict=True)
+    ]
+    orders = [mine for mine, _ in pipes]
+    for process in processes:
+        process.start()
+    for pipe in orders:
+        pipe.recv()
+
+    def run() -> None:
+        for pipe in orders:
+            pipe.send(True)
+        for pipe in orders:
+            pipe.recv()
+
+    yield run
+    for pipe, process in zip(orders, processes, strict=True):
+        pipe.send(False)
+        process.join()
 
 
 @contextlib.contextmanager
 def step_setup(camera: CameraSpec) -> Iterator[Contenders]:
-    """One thread, two threads, and memcpy of the frames."""
-    one, two = Stepper(camera, 1), Stepper(camera, 2)
+    """One thread, two threads, two processes, and memcpy of the frames."""
+    one, two = Stepper(camera), Stepper(camera, 2)
     copy = np.empty_like(one.frames)
+
+    def copy_frames() -> None:
+        for _ in range(STEPS):
+            np.copyto(copy, one.frames)
+
+    with two_processes(camera) as run_both:
+        calls: dict[str, Callable[[], object]] = {
+            "flare": one.run,
+            "two threads": two.run,
+            "two processes": run_both,
+            "memcpy": copy_frames,
+        }
+        yield Contenders(calls)
+
+
+@contextlib.contextmanager
+def split_setup(camera: CameraSpec) -> Iterator[Contenders]:
+    """The whole step beside its parts: drawing alone, and all but drawing (tiny frames)."""
+    whole = Stepper(camera)
+    blind = Stepper(CameraSpec(width=8, height=8, num_cameras=camera.num_cameras))
     calls: dict[str, Callable[[], object]] = {
-        "flare": one.step,
-        "two threads": two.step,
-        "memcpy": partial(np.copyto, copy, one.frames),
+        "flare": whole.run,
+        "draw only": whole.render,
+        "8x8 frames": blind.run,
+        "expert only": blind.plan,
     }
     yield Contenders(calls)
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in use."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def bytes_per_world() -> float:
+    """What one more world in a cached house costs, its frames aside."""
+    camera = CameraSpec(width=8, height=8)
+    specs = np.resize(make_specs(NUM_ENVS), EXTRA_WORLDS)
+    frames = np.ones((EXTRA_WORLDS, *camera.frame_shape), np.uint8)
+    before = resident_bytes()
+    worlds = EmbeddedWorlds(houses(), num_envs=EXTRA_WORLDS, camera=camera)
+    facts = np.ones(EXTRA_WORLDS, worlds.facts_dtype)
+    worlds.reset(all_env_ids(EXTRA_WORLDS), specs, frames, facts)
+    return (resident_bytes() - before) / EXTRA_WORLDS
 
 
 @contextlib.contextmanager
 def reset_setup(camera: CameraSpec) -> Iterator[Contenders]:
     """New episodes in cached houses, first frame included."""
-    yield Contenders({"flare": Stepper(camera, 1).reset})
+    measured = {"bytes per world": bytes_per_world()}
+    yield Contenders({"flare": Stepper(camera).reset}, measured=measured)
 
 
 @contextlib.contextmanager
@@ -126,15 +226,28 @@ def step_case(width: int, height: int, num_cameras: int) -> Case:
     return Case(
         id=f"sim.step/{width}x{height}/C={num_cameras}",
         unit="steps/s",
-        work=NUM_ENVS,
+        work=NUM_ENVS * STEPS,
         setup=partial(step_setup, camera),
         limit="memcpy",
+        config={"num_envs": NUM_ENVS, "houses": HOUSES_FROM},
+        published=AI2THOR if (width, num_cameras) == (384, 2) else {},
+    )
+
+
+def split_case(width: int, height: int, num_cameras: int) -> Case:
+    """What a step costs, part by part."""
+    return Case(
+        id=f"sim.split/{width}x{height}/C={num_cameras}",
+        unit="steps/s",
+        work=NUM_ENVS * STEPS,
+        setup=partial(split_setup, CameraSpec(width=width, height=height, num_cameras=num_cameras)),
         config={"num_envs": NUM_ENVS, "houses": HOUSES_FROM},
     )
 
 
 CASES = [
     *(step_case(*camera) for camera in CAMERAS),
+    *(split_case(*camera) for camera in CAMERAS[1:]),
     Case(
         id="sim.reset/84x48/C=1",
         unit="resets/s",

@@ -34,12 +34,12 @@ def make_collector() -> Collector:
     documents = [generate_house(0, "train", i, config) for i in range(NUM_HOUSES)]
     houses = [load_house(json.dumps(d), f"generated {i}") for i, d in enumerate(documents)]
     task = TaskConfig(max_steps=100, sampler=SamplerConfig(target_types=GOAL_TYPES))
-    world = WorldConfig(num_envs=NUM_ENVS)
+    world = WorldConfig(num_envs=NUM_ENVS).for_tasks(task.build())
     agent = make_agent(world, task, GOAL_TYPES)
     policy = agent.build()
     policy.image_encoder.requires_grad_(False)
     collector = Collector(
-        worlds=make_worlds(houses, world), task=task.task(), sampler=make_sampler(houses, task, 0),
+        worlds=make_worlds(houses, world), sampler=make_sampler(houses, task, 0),
         policy=policy, vocabulary=agent.vocabulary(), config=CollectorConfig(),
         on_episode=lambda _: None,
     )  # fmt: skip

@@ -41,6 +41,8 @@ class Contenders:
     """Name to a function that does the work once; "flare" is ours."""
     absent: dict[str, str] = field(default_factory=dict)
     """Peer to the reason why it could not take part here."""
+    measured: dict[str, float] = field(default_factory=dict)
+    """Name and unit to what the setup measured beside time, e.g. "bytes per world"."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Case:
     limit: str | None = None
     """The contender that is the machine's limit, if any."""
     config: dict[str, Any] = field(default_factory=dict)
+    published: dict[str, float] = field(default_factory=dict)
+    """Known rates of peers that are not run here."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,8 @@ def measure(case: Case, settings: Settings) -> dict[str, Any]:
         "results": results,
         "ours_over": {name: ours / r["median"] for name, r in results.items() if name != OURS},
         "limit": case.limit,
+        "ours_over_published": {name: ours / rate for name, rate in case.published.items()},
+        "measured": contenders.measured,
         "absent": contenders.absent,
     }
 
@@ -197,6 +203,10 @@ def print_case(result: dict[str, Any]) -> None:
         mark = "  (limit)" if name == result["limit"] else ""
         spread = f"{rate['p20']:.4g} .. {rate['p80']:.4g}"
         print(f"  {name:20s} {rate['median']:>12.5g}   ({spread}){ratio}{mark}")
+    for name, ratio in result["ours_over_published"].items():
+        print(f"  {name:20s} as published: ours is {ratio:.0f}x")
+    for name, value in result["measured"].items():
+        print(f"  {name:20s} {value:>12.5g}")
     for name, reason in result["absent"].items():
         print(f"  {name:20s} peer absent: {reason}")
     sys.stdout.flush()

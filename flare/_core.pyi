@@ -177,7 +177,8 @@ class House:
     def objects(self) -> list[_Object]: ...
     def reachable(self) -> NDArray[np.float32]: ...  # [M, 2] x, z
     def reachable_rooms(self) -> NDArray[np.int32]: ...  # [M]
-    def geodesic(self, targets: list[int]) -> NDArray[np.float32]: ...  # [M] m, -1 unreachable
+    # [M] m, -1 unreachable; ids are objects, for the goal "enter_room" rooms
+    def geodesic(self, ids: list[int], goal: str = ...) -> NDArray[np.float32]: ...
     def blocked(self, x: float, z: float, yaw_deg: float) -> bool: ...
     def room_at(self, x: float, z: float) -> int: ...  # -1 in none
 

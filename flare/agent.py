@@ -20,7 +20,8 @@ class AgentConfig:
     words: tuple[str, ...]  # the vocabulary; ids follow its order
     action_names: tuple[str, ...] = NAVIGATION_ACTIONS
     camera: CameraSpec = field(default_factory=CameraSpec)
-    max_steps: int = 500  # of an episode: the memory's length and the critic's clock
+    max_steps: int = 500  # of an episode in training
+    max_words: int = 8  # of an instruction; words beyond are cut
 
     def __post_init__(self) -> None:
         if self.network.num_actions != len(self.action_names):
@@ -38,7 +39,7 @@ class AgentConfig:
 
     def vocabulary(self) -> Vocabulary:
         """Words to ids."""
-        return Vocabulary(self.words)
+        return Vocabulary(self.words, self.max_words)
 
     def build(self) -> Policy:
         """A policy with fresh weights, drawn from torch's global generator."""

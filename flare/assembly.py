@@ -1,14 +1,15 @@
 """Puts houses, worlds, task and sampler together from configs: what every recipe starts with."""
 
-import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flare.errors import UserError, require
 from flare.houses.files import read_houses
-from flare.specs import NAVIGATION_ACTIONS, ActionSpec, CameraSpec
-from flare.tasks.object_nav import ObjectNav
+from flare.specs import ActionSpec, CameraSpec
+from flare.tasks.mixture import TaskMixture
+from flare.tasks.registry import TASKS, check_name
+from flare.tasks.rewards import RewardConfig
 from flare.tasks.sampler import EpisodeSampler, SamplerConfig
 from flare.worlds.embedded import EPISODE_DTYPE, EmbeddedWorlds, House, load_houses
 
@@ -22,7 +23,8 @@ class WorldConfig:
     num_envs: int = 64  # N
     num_threads: int = 0  # simulator threads; 0: one per core
     camera: CameraSpec = field(default_factory=lambda: CameraSpec(width=84, height=48))
-    action_names: tuple[str, ...] = NAVIGATION_ACTIONS
+    action_names: tuple[str, ...] = ()  # of the policy; empty: what the tasks need
+    manipulation_camera: bool = True  # a second camera as soon as a task needs the arm
 
     def __post_init__(self) -> None:
         require(self.num_envs >= 1, "world.num_envs", self.num_envs, "use at least 1")
@@ -32,41 +34,67 @@ class WorldConfig:
             self.num_threads,
             "use 0 for one per core",
         )
-        try:
-            ActionSpec(self.action_names)
-        except UserError as error:
-            raise UserError(error.what, key="world.action_names", mend=error.mend) from error
+        if self.action_names:
+            try:
+                ActionSpec(self.action_names)
+            except UserError as error:
+                raise UserError(error.what, key="world.action_names", mend=error.mend) from error
 
     @property
     def threads(self) -> int:
         """Simulator threads, resolved."""
         return self.num_threads or len(os.sched_getaffinity(0))
 
+    def for_tasks(self, mixture: TaskMixture) -> "WorldConfig":
+        """The same with what these tasks need where nothing is given: actions, second camera.
+
+        Raises:
+            UserError: actions are given, and a task needs another.
+        """
+        camera = self.camera
+        if mixture.uses_arm and self.manipulation_camera:
+            camera = replace(camera, num_cameras=2)
+        names = self.action_names or mixture.actions
+        mixture.check_actions(names)
+        return replace(self, camera=camera, action_names=names)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskConfig:
-    """Task and episodes."""
+    """Tasks and episodes; the step limits by default are the original's."""
 
-    max_steps: int = 500  # steps after which an episode is truncated
-    success_reward: float = 10.0
-    step_penalty: float = 0.0
-    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    names: tuple[str, ...] = ("ObjectNav",)  # tasks, drawn equally often
+    mixture: dict[str, float] = field(default_factory=dict)  # in place of names: task to weight
+    max_steps: int = 0  # of every task; 0: 500 in training, then 600, for RoomVisit 1000
+    reward: RewardConfig = field(default_factory=RewardConfig)  # what a step pays
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)  # which episodes are drawn
 
     def __post_init__(self) -> None:
+        for name in self.names:
+            check_name(name, "task.names")
+        for name in self.mixture:
+            check_name(name, "task.mixture")
         require(
-            1 <= self.max_steps <= 10_000, "task.max_steps", self.max_steps, "use 1 to 10000 steps"
+            0 <= self.max_steps <= 10_000,
+            "task.max_steps",
+            self.max_steps,
+            "use 0 for the original's limits, or 1 to 10000 steps",
         )
-        for name in ("success_reward", "step_penalty"):
-            value = getattr(self, name)
-            require(math.isfinite(value), f"task.{name}", value, "use a finite number")
 
-    def task(self) -> ObjectNav:
-        """The task that judges."""
-        return ObjectNav(
-            max_steps=self.max_steps,
-            success_reward=self.success_reward,
-            step_penalty=self.step_penalty,
-        )
+    def build(self, *, is_evaluation: bool = False) -> TaskMixture:
+        """The tasks that judge, with the limits of training or of evaluation.
+
+        Raises:
+            UserError: a task twice, or a weight that is not positive.
+        """
+        weights = self.mixture or dict.fromkeys(self.names, 1.0)
+        names = tuple(self.mixture or self.names)
+        tasks = []
+        for name in names:
+            task = TASKS[name](reward=self.reward)
+            limit = task.evaluation_steps if is_evaluation else task.max_steps
+            tasks.append(replace(task, max_steps=self.max_steps or limit))
+        return TaskMixture(tasks=tuple(tasks), weights=tuple(weights[name] for name in names))
 
 
 def check_limit(max_houses: int | None) -> None:
@@ -113,7 +141,7 @@ def check_memory(world: WorldConfig, num_steps: int) -> None:
 
 
 def make_worlds(houses: list[House], world: WorldConfig) -> EmbeddedWorlds:
-    """N embedded worlds over these houses."""
+    """N embedded worlds over these houses; ``world`` as WorldConfig.for_tasks resolved it."""
     return EmbeddedWorlds(
         houses,
         num_envs=world.num_envs,
@@ -123,6 +151,8 @@ def make_worlds(houses: list[House], world: WorldConfig) -> EmbeddedWorlds:
     )
 
 
-def make_sampler(houses: list[House], task: TaskConfig, seed: int) -> EpisodeSampler:
-    """The sampler of training episodes."""
-    return EpisodeSampler(houses, EPISODE_DTYPE, task.sampler, seed)
+def make_sampler(
+    houses: list[House], task: TaskConfig, seed: int, *, mixture: TaskMixture | None = None
+) -> EpisodeSampler:
+    """The sampler of episodes of these tasks; ``mixture`` if it is not that of training."""
+    return EpisodeSampler(houses, mixture or task.build(), EPISODE_DTYPE, task.sampler, seed)

@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include "core/error.hpp"
 #include "env/batch_env.hpp"
 #include "sim/asset_library.hpp"
+#include "sim/field_cache.hpp"
 #include "sim/house_loader.hpp"
 
 namespace py = pybind11;
@@ -124,18 +126,27 @@ py::list objects(const PlayableHouse& house) {
   return out;
 }
 
-py::array_t<float> geodesic(const PlayableHouse& house, const std::vector<std::int32_t>& targets) {
-  const auto num_objects = static_cast<std::int32_t>(plan(house).objects.size());
-  for (const std::int32_t target : targets) {
-    if (target >= 0 && target < num_objects) continue;
-    throw StateError(plan(house).source + ": target " + std::to_string(target) +
-                     " is not one of the house's " + std::to_string(num_objects) + " objects");
+py::array_t<float> geodesic(const PlayableHouse& house, const std::vector<std::int32_t>& ids,
+                            const std::string& goal) {
+  const auto* const name = std::find(sim::kGoalNames.begin(), sim::kGoalNames.end(), goal);
+  if (name == sim::kGoalNames.end() || goal == "visit_rooms") {
+    throw StateError("goal '" + goal + "' leads to no one place; use see, hold or enter_room");
+  }
+  const bool is_room = goal == "enter_room";
+  const std::size_t count = is_room
+                                ? std::min<std::size_t>(plan(house).rooms.size(), sim::kMaxRooms)
+                                : plan(house).objects.size();
+  for (const std::int32_t id : ids) {
+    if (id >= 0 && static_cast<std::size_t>(id) < count) continue;
+    throw StateError(plan(house).source + ": " + (is_room ? "room " : "target ") +
+                     std::to_string(id) + " is not one of the house's " + std::to_string(count) +
+                     (is_room ? " rooms" : " objects"));
   }
   sim::GeodesicField field;
   {
     const py::gil_scoped_release unlocked;
-    field = house.sim->grid.field_to_objects(plan(house), house.sim->collision, targets,
-                                             sim::World::kVisibilityDistance);
+    field =
+        sim::field_to_goal(*house.sim, static_cast<sim::Goal>(name - sim::kGoalNames.begin()), ids);
   }
   return vector_array<float>(field.distance);
 }
@@ -240,7 +251,7 @@ void bind_house(py::module_& m) {
       .def("reachable", [grid](const PlayableHouse& h) { return points_array(grid(h).cells()); })
       .def("reachable_rooms",
            [grid](const PlayableHouse& h) { return vector_array<std::int32_t>(grid(h).rooms()); })
-      .def("geodesic", &geodesic, py::arg("targets"))
+      .def("geodesic", &geodesic, py::arg("ids"), py::arg("goal") = "see")
       .def(
           "blocked",
           [](const PlayableHouse& h, float x, float z, float yaw_deg) {

@@ -1,6 +1,7 @@
 #include "core/thread_pool.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -10,23 +11,55 @@
 
 namespace flare {
 
+namespace {
+
+/// A waiting thread looks this long for work before it sleeps: waking one takes up to a tenth of a
+/// millisecond, as long as whole steps of small worlds.
+constexpr std::chrono::microseconds kLooksFor{50};
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+/// Is the condition true within kLooksFor?
+template <typename Condition>
+bool spin_until(const Condition& condition) {
+  constexpr int kLooksPerClock = 64;
+  const auto end = std::chrono::steady_clock::now() + kLooksFor;
+  do {
+    for (int i = 0; i < kLooksPerClock; ++i) {
+      if (condition()) return true;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return condition();
+}
+
+}  // namespace
+
 struct ThreadPool::State {
   std::mutex mutex;
   std::condition_variable start;
   std::condition_variable finished;
-  std::uint64_t generation = 0;  // guarded by mutex
-  int running = 0;               // guarded by mutex
-  bool stopping = false;         // guarded by mutex
-  std::exception_ptr error;      // guarded by mutex
-  Function function = nullptr;   // written before a generation starts
+  std::exception_ptr error;     // guarded by mutex
+  Function function = nullptr;  // written before a generation starts
   void* context = nullptr;
   std::size_t count = 0;
-  alignas(64) std::atomic<std::size_t> next{0};
   std::vector<std::thread> threads;
+  // Changed with the mutex held, so that no sleeper misses a change; looked at without it.
+  // Released with what a thread has written, acquired by who reads that.
+  alignas(64) std::atomic<std::uint64_t> generation{0};
+  std::atomic<bool> stopping{false};
+  alignas(64) std::atomic<int> running{0};
+  alignas(64) std::atomic<std::size_t> next{0};
 
   void work(int thread) {
     try {
-      // Relaxed: an index only has to be unique; the mutex orders everything else.
+      // Relaxed: an index only has to be unique; generation and running order everything else.
       for (std::size_t i = next.fetch_add(1, std::memory_order_relaxed); i < count;
            i = next.fetch_add(1, std::memory_order_relaxed)) {
         function(context, i, thread);
@@ -40,16 +73,20 @@ struct ThreadPool::State {
 
   void loop(int thread) {
     std::uint64_t seen = 0;
+    const auto is_called = [&] {
+      return stopping.load(std::memory_order_acquire) ||
+             generation.load(std::memory_order_acquire) != seen;
+    };
     while (true) {
-      {
+      if (!spin_until(is_called)) {
         std::unique_lock lock(mutex);
-        start.wait(lock, [&] { return stopping || generation != seen; });
-        if (stopping) return;
-        seen = generation;
+        start.wait(lock, is_called);
       }
+      if (stopping.load(std::memory_order_acquire)) return;
+      seen = generation.load(std::memory_order_acquire);
       work(thread);
       const std::lock_guard lock(mutex);
-      if (--running == 0) finished.notify_one();
+      if (running.fetch_sub(1, std::memory_order_acq_rel) == 1) finished.notify_one();
     }
   }
 };
@@ -63,7 +100,7 @@ ThreadPool::ThreadPool(int num_threads) : state_(std::make_unique<State>()) {
 ThreadPool::~ThreadPool() {
   {
     const std::lock_guard lock(state_->mutex);
-    state_->stopping = true;
+    state_->stopping.store(true, std::memory_order_release);
   }
   state_->start.notify_all();
   for (std::thread& thread : state_->threads) thread.join();
@@ -80,13 +117,15 @@ void ThreadPool::run(std::size_t count, Function function, void* context) {
     s.count = count;
     s.next.store(0, std::memory_order_relaxed);
     s.error = nullptr;
-    s.running = static_cast<int>(s.threads.size());
-    ++s.generation;
+    s.running.store(static_cast<int>(s.threads.size()), std::memory_order_relaxed);
+    s.generation.fetch_add(1, std::memory_order_release);
   }
   s.start.notify_all();
   s.work(0);
-  std::unique_lock lock(s.mutex);
-  s.finished.wait(lock, [&] { return s.running == 0; });
+  const auto is_done = [&] { return s.running.load(std::memory_order_acquire) == 0; };
+  const bool is_seen = spin_until(is_done);
+  std::unique_lock lock(s.mutex);  // the last thread has let go of it before this returns
+  if (!is_seen) s.finished.wait(lock, is_done);
   if (s.error) std::rethrow_exception(s.error);
 }
 

@@ -55,6 +55,9 @@ class Canvas {
     return static_cast<std::size_t>(y) * static_cast<std::size_t>(stride_);
   }
   void scan_edge(FixedPoint top, FixedPoint bottom, int y0, int y1);
+  /// Of at most eight columns, without divisions; false if it has to be done in spans.
+  bool fill_small(std::span<const FixedPoint> corners, const PixelRect& box,
+                  const InverseDepth& plane, std::uint32_t primitive);
   void fill_spans(const PixelRect& box, const InverseDepth& plane, std::uint32_t primitive);
 
   int width_ = 0, height_ = 0, stride_ = 0;

@@ -1,16 +1,22 @@
 #include "render/shade.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "render/material.hpp"
-#include "render/pattern.hpp"
 
 namespace flare::render {
 namespace {
 
 constexpr std::uint32_t kSky = 0xE6D2BE;  // 0xBBGGRR
+
+// A channel is (brightness * colour + half) >> kChannelBits in integers: the same bits whether
+// eight pixels share a plane and are painted together or not.
+constexpr int kChannelBits = 15;
+constexpr float kBrightnessOne = 4096.0F;  // brightness is below 8
+constexpr float kColorOne = 8.0F;          // colours are below 4096
 
 /// 0x00BBGGRR in eight lanes to the 24 bytes in front.
 inline U8x32 pack_rgb(I32x8 colors) {
@@ -23,6 +29,59 @@ inline void store_rgb(I32x8 colors, std::uint8_t* target) {
   const U8x32 packed = pack_rgb(colors);
   std::memcpy(target, &packed, 3U * kLanes);
 }
+
+/// 0x00BBGGRR of one colour at eight brightnesses.
+inline I32x8 light_lanes(I32x8 brightness, const std::array<std::int16_t, 3>& color) {
+  const auto channel = [&](std::size_t c) {
+    const I32x8 value =
+        (brightness * std::int32_t{color[c]} + (1 << (kChannelBits - 1))) >> kChannelBits;
+    return value < 255 ? value : splat(255);
+  };
+  return channel(0) | channel(1) << 8 | channel(2) << 16;
+}
+
+/// The 24 bytes of one colour at eight brightnesses, straight from 16-bit products.
+class RunPainter {
+ public:
+  explicit RunPainter(const std::array<std::int16_t, 3>& color) : color_(color) {
+#ifdef __AVX2__
+    const auto [r, g, b] = color;
+    low_ = _mm256_setr_epi16(r, g, b, r, g, b, r, g, b, r, g, b, r, g, b, r);
+    high_ = _mm_setr_epi16(g, b, r, g, b, r, g, b);
+#endif
+  }
+
+  void paint(I32x8 brightness, std::uint8_t* rgb) const {
+#ifdef __AVX2__
+    const auto lanes = reinterpret_cast<__m256i>(brightness);
+    const __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
+    const __m256i twice = _mm256_broadcastsi128_si256(words);
+    // Word i of the 24 is the brightness of pixel i / 3.
+    const __m256i first = _mm256_shuffle_epi8(
+        twice, _mm256_setr_epi8(0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 4, 5, 4, 5, 4, 5, 6, 7, 6, 7, 6,
+                                7, 8, 9, 8, 9, 8, 9, 10, 11));
+    const __m128i last = _mm_shuffle_epi8(
+        words, _mm_setr_epi8(10, 11, 10, 11, 12, 13, 12, 13, 12, 13, 14, 15, 14, 15, 14, 15));
+    const __m256i a = _mm256_mulhrs_epi16(first, low_);
+    const __m128i b = _mm_mulhrs_epi16(last, high_);
+    const __m128i packed =
+        _mm_packus_epi16(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    std::memcpy(rgb, &packed, 16);
+    const __m128i rest = _mm_packus_epi16(b, b);
+    std::memcpy(rgb + 16, &rest, 8);
+#else
+    store_rgb(light_lanes(brightness, color_), rgb);
+#endif
+  }
+
+ private:
+  std::array<std::int16_t, 3> color_;
+#ifdef __AVX2__
+  __m256i low_;
+  __m128i high_;
+#endif
+};
 
 }  // namespace
 
@@ -45,9 +104,11 @@ Shader::Paint Shader::make_paint(const Surface& surface, const View& view, const
   paint.footprint = per_pixel / std::max(height, 0.01F);
   const sim::Color color = surface_color(surface, material_seed);
   const float brightness = 255.0F * lighting.brightness(surface.normal);
-  paint.r = color.r * brightness * lighting.tint.r;
-  paint.g = color.g * brightness * lighting.tint.g;
-  paint.b = color.b * brightness * lighting.tint.b;
+  const auto channel = [&](float value, float tint) {
+    return static_cast<std::int16_t>(std::min(value * brightness * tint, 1020.0F) * kColorOne);
+  };
+  paint.color = {channel(color.r, lighting.tint.r), channel(color.g, lighting.tint.g),
+                 channel(color.b, lighting.tint.b)};
   return paint;
 }
 
@@ -75,38 +136,58 @@ void Shader::begin(const Scene::Impl& scene, const View& view, const Lighting& l
   }
 }
 
-template <Pattern kPattern>
-inline I32x8 Shader::paint_lanes(const Paint& paint, int x, float row, F32x8 inverse_depth) {
+template <Pattern kPattern, Detail kDetail>
+inline I32x8 Shader::brightness_lanes(const Paint& paint, int x, float row, F32x8 inverse_depth) {
   const F32x8 column = to_float(kLaneIndex + x) + 0.5F;
   const F32x8 depth = 1.0F / inverse_depth;
   const F32x8 u = paint.u0 + depth * (paint.ua * column + (paint.ub * row + paint.uc));
   const F32x8 v = paint.v0 + depth * (paint.va * column + (paint.vb * row + paint.vc));
-  const F32x8 brightness = pattern_brightness<kPattern>(u, v, depth * depth * paint.footprint);
-  const auto channel = [&](float value) {
-    return to_int(min(brightness * value + 0.5F, splat(255.0F)));
-  };
-  return channel(paint.r) | channel(paint.g) << 8 | channel(paint.b) << 16;
+  const F32x8 brightness =
+      pattern_brightness<kPattern, kDetail>(u, v, depth * depth * paint.footprint);
+  return to_int(brightness * kBrightnessOne);
 }
 
 I32x8 Shader::paint_lanes(const Paint& paint, int x, float row, F32x8 inverse_depth) {
+  constexpr Detail kSome = Detail::kSome;
+  const auto lit = [&](I32x8 brightness) { return light_lanes(brightness, paint.color); };
   switch (paint.pattern) {
     case Pattern::kPlanks:
-      return paint_lanes<Pattern::kPlanks>(paint, x, row, inverse_depth);
+      return lit(brightness_lanes<Pattern::kPlanks, kSome>(paint, x, row, inverse_depth));
     case Pattern::kTiles:
-      return paint_lanes<Pattern::kTiles>(paint, x, row, inverse_depth);
+      return lit(brightness_lanes<Pattern::kTiles, kSome>(paint, x, row, inverse_depth));
     case Pattern::kWall:
       break;
   }
-  return paint_lanes<Pattern::kWall>(paint, x, row, inverse_depth);
+  return lit(brightness_lanes<Pattern::kWall, kSome>(paint, x, row, inverse_depth));
 }
 
-template <Pattern kPattern>
-void Shader::paint_run(const Paint& paint_in, const float* inverse_depth, int x0, int x1, float row,
-                       std::uint8_t* rgb) {
+template <Pattern kPattern, Detail kDetail>
+void Shader::paint_detailed_run(const Paint& paint_in, const float* inverse_depth, int x0, int x1,
+                                float row, std::uint8_t* rgb) {
   const Paint paint = paint_in;  // a copy, which writing the image cannot change
+  const RunPainter painter(paint.color);
   for (int x = x0; x < x1; x += kLanes) {
-    const I32x8 colors = paint_lanes<kPattern>(paint, x, row, load<F32x8>(inverse_depth + x));
-    store_rgb(colors, rgb + 3 * static_cast<std::ptrdiff_t>(x));
+    painter.paint(
+        brightness_lanes<kPattern, kDetail>(paint, x, row, load<F32x8>(inverse_depth + x)),
+        rgb + 3 * static_cast<std::ptrdiff_t>(x));
+  }
+}
+
+/// Depth runs one way along a row of a plane, so the ends of a run bound what it shows of details.
+template <Pattern kPattern>
+void Shader::paint_run(const Paint& paint, const float* inverse_depth, int x0, int x1, float row,
+                       std::uint8_t* rgb) {
+  const float a = 1.0F / inverse_depth[x0];
+  const float b = 1.0F / inverse_depth[x1 - 1];
+  const float least = std::min(a, b) * std::min(a, b) * paint.footprint;
+  const float largest = std::max(a, b) * std::max(a, b) * paint.footprint;
+  switch (detail_of<kPattern>(least, largest)) {
+    case Detail::kAll:
+      return paint_detailed_run<kPattern, Detail::kAll>(paint, inverse_depth, x0, x1, row, rgb);
+    case Detail::kSome:
+      return paint_detailed_run<kPattern, Detail::kSome>(paint, inverse_depth, x0, x1, row, rgb);
+    case Detail::kNone:
+      return paint_detailed_run<kPattern, Detail::kNone>(paint, inverse_depth, x0, x1, row, rgb);
   }
 }
 

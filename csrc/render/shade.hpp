@@ -1,6 +1,7 @@
 // Canvas -> the caller's image: colours, depth and ids, once per pixel.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "render/canvas.hpp"
 #include "render/geometry_pass.hpp"
 #include "render/lighting.hpp"
+#include "render/pattern.hpp"
 #include "render/scene.hpp"
 #include "render/simd.hpp"
 
@@ -32,18 +34,22 @@ class Shader {
     float u0 = 0.0F, ua = 0.0F, ub = 0.0F, uc = 0.0F;
     float v0 = 0.0F, va = 0.0F, vb = 0.0F, vc = 0.0F;
     float footprint = 0.0F;  // times depth squared: metres of the plane that a pixel spans
-    float r = 0.0F, g = 0.0F, b = 0.0F;  // [0, 255], light applied
+    std::array<std::int16_t, 3> color{};  // kColorOne times [0, 255], light applied
   };
 
   [[nodiscard]] static Paint make_paint(const Surface& surface, const View& view,
                                         const Lighting& lighting, std::uint64_t material_seed);
   /// Colours of the eight pixels from column x of the row.
-  template <Pattern kPattern>
-  static I32x8 paint_lanes(const Paint& paint, int x, float row, F32x8 inverse_depth);
   static I32x8 paint_lanes(const Paint& paint, int x, float row, F32x8 inverse_depth);
   template <Pattern kPattern>
   static void paint_run(const Paint& paint, const float* inverse_depth, int x0, int x1, float row,
                         std::uint8_t* rgb);
+  template <Pattern kPattern, Detail kDetail>
+  static void paint_detailed_run(const Paint& paint, const float* inverse_depth, int x0, int x1,
+                                 float row, std::uint8_t* rgb);
+  /// Brightness of eight pixels times kBrightnessOne.
+  template <Pattern kPattern, Detail kDetail>
+  static I32x8 brightness_lanes(const Paint& paint, int x, float row, F32x8 inverse_depth);
 
   /// One primitive over whole blocks of eight pixels, [x0, x1).
   void write_run(const Canvas& canvas, int y, int x0, int x1, std::uint8_t* rgb) const;

@@ -13,7 +13,14 @@ std::vector<std::int32_t> rooms_of(std::uint64_t set) {
   return rooms;
 }
 
-GeodesicField compute(const LoadedHouse& house, Goal goal, const std::vector<std::int32_t>& ids) {
+std::size_t bytes_of(const GeodesicField& field) {
+  return field.distance.size() * (sizeof(float) + sizeof(std::int32_t) + sizeof(std::int8_t));
+}
+
+}  // namespace
+
+GeodesicField field_to_goal(const LoadedHouse& house, Goal goal,
+                            std::span<const std::int32_t> ids) {
   if (goal != Goal::kEnterRoom) {
     return house.grid.field_to_objects(house.house, house.collision, ids,
                                        World::kVisibilityDistance);
@@ -22,12 +29,6 @@ GeodesicField compute(const LoadedHouse& house, Goal goal, const std::vector<std
   for (const std::int32_t r : ids) rooms |= std::uint64_t{1} << static_cast<unsigned>(r);
   return house.grid.field_to_rooms(house.house, rooms);
 }
-
-std::size_t bytes_of(const GeodesicField& field) {
-  return field.distance.size() * (sizeof(float) + sizeof(std::int32_t) + sizeof(std::int8_t));
-}
-
-}  // namespace
 
 std::shared_ptr<const GeodesicField> FieldCache::find(const Key& key) {
   const std::lock_guard lock(mutex_);
@@ -42,7 +43,7 @@ std::shared_ptr<const GeodesicField> FieldCache::get(
   if (auto field = find(key)) return field;
   // Computed without the lock: two threads may do the same work, never wait for each other's.
   auto field = std::make_shared<const GeodesicField>(
-      compute(*house, std::get<Goal>(key), std::get<std::vector<std::int32_t>>(key)));
+      field_to_goal(*house, std::get<Goal>(key), std::get<std::vector<std::int32_t>>(key)));
   const std::lock_guard lock(mutex_);
   uses_.push_front(key);
   const auto [place, is_new] = entries_.try_emplace(key, Entry{house, field, uses_.begin()});

@@ -12,9 +12,12 @@ from flare.console import Console
 from flare.errors import require
 from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
 from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
+from flare.evaluation.summary import Summary
 from flare.rng import check_seed
 from flare.run_folder import RunFolder, check_name
 from flare.signals import StopFlag
+from flare.tasks.mixture import TaskMixture
+from flare.tasks.task import TRAINING_STEPS
 from flare.worlds.embedded import House
 
 
@@ -44,30 +47,34 @@ def run_evaluate(config: EvaluateConfig) -> int:
     """``flare eval``."""
     agent, policy, _ = load_agent(config.checkpoint, which=config.which)
     world = replace(config.world, camera=agent.camera, action_names=agent.action_names)
-    sampler = replace(config.task.sampler, camera_noise=False)
-    task = replace(config.task, max_steps=agent.max_steps, sampler=sampler)
+    sampler = replace(config.task.sampler, camera_noise=False, randomise=())
+    # Trained with the original's limit means evaluated with the original's, which are longer.
+    limit = 0 if agent.max_steps == TRAINING_STEPS else agent.max_steps
+    task = replace(config.task, max_steps=config.task.max_steps or limit, sampler=sampler)
     config = replace(config, world=world, task=task)
+    mixture = task.build(is_evaluation=True)
+    mixture.check_actions(agent.action_names)
     houses = load_house_file(config.houses, num_threads=world.threads)
     run = RunFolder(config.out or _run_of(config.checkpoint))
     with Console("eval") as console, StopFlag() as stop:
-        frozen = _episodes(config, houses, run, console, lambda: stop.requested)
+        frozen = _episodes(config, mixture, houses, run, console, lambda: stop.requested)
         if frozen is None:
             return _stopped(console, stop)
         total = len(frozen.expert_lengths)
         with console.stage("evaluate", total=total, unit="episodes") as stage:
             result = evaluate_policy(
-                policy, make_worlds(houses, world), task.task(), frozen, agent.vocabulary(),
+                policy, make_worlds(houses, world), mixture, frozen, agent.vocabulary(),
                 stage=config.name, split="val", seed=config.seed, greedy=config.greedy,
                 house_facts=[(house.source, house.num_rooms) for house in houses],
                 on_episode=lambda _: stage.update(advance=1), should_stop=lambda: stop.requested,
             )  # fmt: skip
         if result is None:
             return _stopped(console, stop)
-        success = write_evaluation(run, config.name, result, agent.action_names)["success"]
-        console.message(
-            f"{run.evaluation(config.name)}: success {success['rate']:.1%} "
-            f"[{success['low']:.1%}, {success['high']:.1%}] of {success['n']} episodes"
-        )
+        summary = write_evaluation(run, config.name, result, agent.action_names)
+        console.message(f"{run.evaluation(config.name)}: {_success(summary)}")
+        if len(summary["by_task"]) > 1:
+            for group in summary["by_task"]:
+                console.message(f"  {group['key']}: {_success(group)}")
     return 0
 
 
@@ -82,24 +89,29 @@ def _stopped(console: Console, stop: StopFlag) -> int:
     return 130
 
 
+def _success(summary: Summary) -> str:
+    success = summary["success"]
+    return (
+        f"success {success['rate']:.1%} [{success['low']:.1%}, {success['high']:.1%}] "
+        f"of {success['n']} episodes"
+    )
+
+
 def _episodes(
-    config: EvaluateConfig,
-    houses: list[House],
-    run: RunFolder,
-    console: Console,
-    should_stop: Callable[[], bool],
-) -> FrozenEpisodes | None:
+    config: EvaluateConfig, mixture: TaskMixture, houses: list[House], run: RunFolder,
+    console: Console, should_stop: Callable[[], bool],
+) -> FrozenEpisodes | None:  # fmt: skip
     path = config.episodes or run.path / "eval" / f"{config.name}.episodes.jsonl"
-    task = config.task.task()
     if not path.exists():
         with console.stage("evaluation episodes", total=config.num_episodes) as stage:
             frozen = freeze_episodes(
-                make_worlds(houses, config.world), task,
-                make_sampler(houses, config.task, config.seed), config.num_episodes,
+                make_worlds(houses, config.world),
+                make_sampler(houses, config.task, config.seed, mixture=mixture),
+                config.num_episodes,
                 on_episode=lambda _: stage.update(advance=1), should_stop=should_stop,
             )  # fmt: skip
         if frozen is None:
             return None
         make_directory(path.parent)
-        save_frozen(path, frozen, config.houses, houses, task)
-    return load_frozen(path, config.houses)
+        save_frozen(path, frozen, config.houses, houses, mixture)
+    return load_frozen(path, config.houses, mixture)

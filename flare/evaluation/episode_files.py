@@ -17,7 +17,7 @@ from flare.config import parse_json_object
 from flare.errors import UserError
 
 FORMAT = "flare-episodes"
-VERSION = 1
+VERSION = 2
 _MEND = "restore the file, or freeze new episodes and do not compare with results on the old ones"
 
 
@@ -29,8 +29,10 @@ class EpisodeSpec:
     house: int  # index in the house file
     house_hash: str  # of the house's content, hexadecimal
     start: tuple[float, float, float]  # x m, z m, yaw degrees
+    task: str
     targets: tuple[int, ...]  # indices into the house's objects
-    target_type: str
+    rooms: tuple[int, ...]  # indices of the goal rooms
+    target_type: str  # what the results are grouped by, e.g. the goal's object type
     instruction: str
     seed: int  # keys everything random inside the episode
     expert_length: int  # actions of the shortest-path expert; -1: it failed
@@ -208,7 +210,8 @@ def _spec(body: Mapping[str, Any], path: PathLike, number: int) -> EpisodeSpec:
             f"fields missing or unknown: {wrong}", mend=_MEND, file=path, key=f"line {number}"
         )
     x, z, yaw = body["start"]
-    content = {**body, "start": (x, z, yaw), "targets": tuple(body["targets"])}
+    content = {**body, "start": (x, z, yaw), "targets": tuple(body["targets"]),
+               "rooms": tuple(body["rooms"])}  # fmt: skip
     return EpisodeSpec(**content)
 
 

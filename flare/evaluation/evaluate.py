@@ -11,8 +11,8 @@ from flare.evaluation.actor import PolicyActor
 from flare.policy.policy import Policy
 from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
 from flare.tasks.instructions import Vocabulary
+from flare.tasks.mixture import TaskMixture
 from flare.tasks.sampler import Episodes, EpisodeSampler
-from flare.tasks.task import Task
 from flare.worlds.world import Worlds
 
 Progress = Callable[[PlayedEpisode], None]
@@ -28,7 +28,6 @@ class FrozenEpisodes:
 
 def freeze_episodes(
     worlds: Worlds,
-    task: Task,
     sampler: EpisodeSampler,
     count: int,
     *,
@@ -41,8 +40,8 @@ def freeze_episodes(
     """
     episodes = sampler.sample(np.zeros(count, np.int64), np.arange(count))
     played = play_episodes(
-        worlds, task, episodes, ExpertActor(worlds), num_actions=len(worlds.action_names),
-        on_episode=on_episode, should_stop=should_stop,
+        worlds, sampler.mixture, episodes, ExpertActor(worlds),
+        num_actions=len(worlds.action_names), on_episode=on_episode, should_stop=should_stop,
     )  # fmt: skip
     if len(played) < count:
         return None
@@ -93,7 +92,7 @@ class Evaluation:
 def evaluate_policy(
     policy: Policy,
     worlds: Worlds,
-    task: Task,
+    mixture: TaskMixture,
     frozen: FrozenEpisodes,
     vocabulary: Vocabulary,
     *,
@@ -111,7 +110,7 @@ def evaluate_policy(
     Args:
         policy: in any mode; it is put in eval mode.
         worlds: over the houses that the episodes index.
-        task: judges success.
+        mixture: the tasks of the episodes; judges success.
         frozen: the episodes.
         vocabulary: of the policy.
         stage: goes into the records, e.g. "before".
@@ -130,11 +129,11 @@ def evaluate_policy(
     episodes = frozen.episodes
     actor = PolicyActor(
         policy, vocabulary, episodes.instructions, num_envs=worlds.num_envs,
-        max_steps=task.max_steps, seed=seed, greedy=greedy,
+        max_steps=mixture.max_steps, seed=seed, greedy=greedy,
     )  # fmt: skip
     tracer = _Tracer(actor, num_traces)
     played = play_episodes(
-        worlds, task, episodes, actor, num_actions=policy.num_actions,
+        worlds, mixture, episodes, actor, num_actions=policy.num_actions,
         on_step=tracer.on_step if num_traces else None, on_episode=on_episode,
         should_stop=should_stop,
     )  # fmt: skip
@@ -159,6 +158,7 @@ def _record(
         "house": int(spec["house"]),
         "house_source": house[0],
         "room_count": house[1],
+        "task": played.task,
         "target_type": episodes.target_types[i],
         "targets": [int(t) for t in spec["targets"][: spec["num_targets"]]],
         "instruction": episodes.instructions[i],
@@ -170,6 +170,8 @@ def _record(
         "travelled": round(played.travelled, 4),
         "return": played.reward_sum,
         "collisions": played.collisions,
+        "failed_actions": played.failed_actions,
+        "metrics": played.metrics,
         "first_seen": played.first_seen,
         "start": [round(float(spec[name]), 4) for name in ("x", "z", "yaw_deg")],
         "trajectory": [[round(float(v), 3) for v in pose] for pose in played.trajectory],

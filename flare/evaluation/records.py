@@ -5,21 +5,24 @@ from pathlib import Path
 import numpy as np
 
 from flare.atomic import atomic_path, make_directory, write_text
+from flare.errors import UserError
 from flare.evaluation.episode_files import EpisodeFile, EpisodeSpec, file_sha256
 from flare.evaluation.evaluate import Evaluation, FrozenEpisodes
 from flare.evaluation.summary import Summary, write_summary
 from flare.metrics import json_line
 from flare.run_folder import RunFolder
-from flare.tasks.sampler import Episodes
-from flare.tasks.task import Task
+from flare.tasks.mixture import TaskMixture
+from flare.tasks.registry import TASK_NAMES
+from flare.tasks.sampler import Episodes, describe_goal
+from flare.tasks.scene import MAX_ROOMS
 from flare.worlds.embedded import EPISODE_DTYPE, House
 
 _VIDEOS = 3  # kept of each evaluation
 
 
 def save_frozen(
-    path: Path, frozen: FrozenEpisodes, house_file: Path, houses: list[House], task: Task,
-    split: str = "val",
+    path: Path, frozen: FrozenEpisodes, house_file: Path, houses: list[House],
+    mixture: TaskMixture, split: str = "val",
 ) -> str:  # fmt: skip
     """Freeze episodes in a file; returns its hash."""
     episodes = frozen.episodes
@@ -29,7 +32,9 @@ def save_frozen(
             house=int(spec["house"]),
             house_hash=f"{houses[int(spec['house'])].hash:016x}",
             start=(float(spec["x"]), float(spec["z"]), float(spec["yaw_deg"])),
+            task=TASK_NAMES[int(spec["task"])],
             targets=tuple(int(t) for t in spec["targets"][: spec["num_targets"]]),
+            rooms=tuple(r for r in range(MAX_ROOMS) if int(spec["target_rooms"]) >> r & 1),
             target_type=episodes.target_types[i],
             instruction=episodes.instructions[i],
             seed=int(spec["seed"]),
@@ -39,22 +44,31 @@ def save_frozen(
         for i, spec in enumerate(episodes.specs)
     ]
     file = EpisodeFile(
-        split=split, task=task.name, house_file=house_file.name,
+        split=split, task=mixture.name, house_file=house_file.name,
         house_file_sha256=file_sha256(house_file), episodes=tuple(specs),
     )  # fmt: skip
     return file.write(path)
 
 
-def load_frozen(path: Path, house_file: Path) -> FrozenEpisodes:
-    """Read frozen episodes and check them against the houses they were frozen on."""
+def load_frozen(path: Path, house_file: Path, mixture: TaskMixture) -> FrozenEpisodes:
+    """Read frozen episodes and check them against the houses they were frozen on.
+
+    Raises:
+        UserError: other houses, a damaged file, or an episode of a task not in the mixture.
+    """
     file = EpisodeFile.read(path, house_file=house_file)
+    tasks = {task.name: task for task in mixture.tasks}
     specs = np.zeros(len(file.episodes), EPISODE_DTYPE)
-    specs["targets"] = -1
-    for row, episode in zip(specs, file.episodes, strict=True):
+    for i, episode in enumerate(file.episodes):
+        if episode.task not in tasks:
+            raise UserError(
+                f"episode {i} is of the task {episode.task}, evaluated are {', '.join(tasks)}",
+                file=path, key="task.names", mend=f"add {episode.task}, or freeze new episodes",
+            )  # fmt: skip
+        row = specs[i : i + 1]
         row["seed"], row["house"] = episode.seed, episode.house
         row["x"], row["z"], row["yaw_deg"] = episode.start
-        row["num_targets"] = len(episode.targets)
-        row["targets"][: len(episode.targets)] = episode.targets
+        describe_goal(row, tasks[episode.task], episode.targets, episode.rooms)
     episodes = Episodes(
         specs=specs,
         target_types=[episode.target_type for episode in file.episodes],

@@ -59,8 +59,10 @@ def summarise(records: Sequence[Record], *, expected: int | None = None) -> Summ
             under ``missing`` and count as failures of the success rate. None: all there are.
 
     Returns: a JSON object: ``stage``, ``split``, ``count``, ``missing``, the fields of a group over
-        all episodes, and ``by_house``, ``by_target_type``, ``by_room_count`` and ``by_distance``,
-        each a list of groups with their ``key`` (``low`` and ``high`` in metres for the last).
+        all episodes, and ``by_task``, ``by_house``, ``by_target_type``, ``by_room_count`` and
+        ``by_distance``, each a list of groups with their ``key`` (``low`` and ``high`` in metres
+        for the last). The groups of ``by_task`` have ``metrics`` too, the means of what the task
+        measures.
         A group: ``episodes``, ``success`` (k, n, rate, low, high), ``sel``, ``spl``, ``length``,
         ``length_success``, ``length_failure``, ``return`` (estimate, low, high, n; null without
         episodes), ``ends``, ``wrong_done``, ``collisions`` (total, per_episode, per_100_steps).
@@ -80,6 +82,7 @@ def summarise(records: Sequence[Record], *, expected: int | None = None) -> Summ
         "count": len(records) + len(missing),
         "missing": missing,
         **_group(ordered, failures_without_record=len(missing)),
+        "by_task": _groups_by_task(ordered),
         "by_house": _groups(ordered, lambda record: int(record["house"])),
         "by_target_type": _groups(ordered, lambda record: str(record["target_type"])),
         "by_room_count": _groups(ordered, lambda record: int(record["room_count"])),
@@ -192,6 +195,20 @@ def _groups(records: Sequence[Record], key_of: Callable[[Record], Hashable]) -> 
     for record in records:
         members.setdefault(key_of(record), []).append(record)
     return [{"key": key, **_group(members[key])} for key in sorted(members)]
+
+
+def _groups_by_task(records: Sequence[Record]) -> list[Summary]:
+    """One group a task, with the means of its own metrics over the episodes that define them."""
+    groups = _groups(records, _task_of)
+    for group in groups:
+        found = [r.get("metrics", {}) for r in records if _task_of(r) == group["key"]]
+        names = sorted({name for metrics in found for name in metrics})
+        group["metrics"] = {name: _mean([m.get(name) for m in found]) for name in names}
+    return groups
+
+
+def _task_of(record: Record) -> str:
+    return str(record.get("task", "ObjectNav"))  # records of earlier versions knew one task
 
 
 def _groups_by_distance(records: Sequence[Record]) -> list[Summary]:

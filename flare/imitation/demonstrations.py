@@ -13,10 +13,9 @@ from flare.atomic import write_bytes
 from flare.errors import UserError
 from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
 from flare.tasks.sampler import EpisodeSampler
-from flare.tasks.task import Task
 from flare.worlds.world import Worlds
 
-_FORMAT = 1
+_FORMAT = 2  # 1 lacked in_hand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +24,7 @@ class Demonstrations:
 
     frames: NDArray[np.uint8]  # [M, C, H, W, 3]
     actions: NDArray[np.int64]  # [M] policy action ids
+    in_hand: NDArray[np.int64]  # [M] 1 while an object was in the hand
     offsets: NDArray[np.int64]  # [E + 1] episode e holds steps offsets[e] to offsets[e + 1]
     instructions: list[str]  # [E]
     action_names: tuple[str, ...]  # what the action ids mean
@@ -45,6 +45,7 @@ class Demonstrations:
             file.create_dataset("frames", data=self.frames, chunks=(1, *self.frames.shape[1:]),
                                 compression="lzf")  # fmt: skip
             file.create_dataset("actions", data=self.actions)
+            file.create_dataset("in_hand", data=self.in_hand)
             file.create_dataset("offsets", data=self.offsets)
             file.create_dataset("instructions", data=[s.encode() for s in self.instructions])
             file.flush()
@@ -63,6 +64,7 @@ class Demonstrations:
                 loaded = cls(
                     frames=file["frames"][:],
                     actions=file["actions"][:],
+                    in_hand=file["in_hand"][:],
                     offsets=file["offsets"][:],
                     instructions=[s.decode() for s in file["instructions"][:]],
                     action_names=tuple(str(name) for name in file.attrs["action_names"]),
@@ -83,6 +85,8 @@ class Demonstrations:
                 f"frames are {self.frames.dtype} {list(self.frames.shape)}, "
                 f"not uint8 [{steps}, cameras, height, width, 3]"
             )
+        if self.in_hand.shape != self.actions.shape:
+            raise ValueError(f"in_hand has {len(self.in_hand)} of {steps} steps")
         if len(offsets) != self.num_episodes + 1 or offsets[0] != 0 or offsets[-1] != steps:
             raise ValueError(f"offsets do not divide {steps} steps into {self.num_episodes} parts")
         if steps == 0 or (np.diff(offsets) < 1).any():
@@ -96,19 +100,22 @@ class DemonstrationWriter:
 
     def __init__(self) -> None:
         self._frames: dict[int, list[NDArray[np.uint8]]] = {}
+        self._in_hand: dict[int, list[int]] = {}
         self._kept: dict[int, NDArray[np.int64]] = {}
         self._instructions: dict[int, str] = {}
 
     def on_step(self, view: StepView, actions: NDArray[np.int64]) -> None:
         """Keep the frames of the observation that each action answered."""
         for world in np.flatnonzero(view.episode >= 0):
-            rows = self._frames.setdefault(int(view.episode[world]), [])
-            rows.append(view.frames[world].copy())
+            episode = int(view.episode[world])
+            self._frames.setdefault(episode, []).append(view.frames[world].copy())
+            held = int(view.facts["held_object"][world] >= 0)
+            self._in_hand.setdefault(episode, []).append(held)
 
     def finish(self, record: PlayedEpisode, instruction: str) -> bool:
         """Keep a successful episode, drop a failed one; True when kept."""
         if not record.success:
-            del self._frames[record.episode]
+            del self._frames[record.episode], self._in_hand[record.episode]
             return False
         self._kept[record.episode] = record.actions
         self._instructions[record.episode] = instruction
@@ -120,10 +127,11 @@ class DemonstrationWriter:
         """All kept episodes; none is fine."""
         order = sorted(self._kept)
         lengths = [len(self._kept[e]) for e in order]
-        frames = [np.zeros((0, *frame_shape), np.uint8)]
+        frames, none = [np.zeros((0, *frame_shape), np.uint8)], np.zeros(0, np.int64)
         return Demonstrations(
             frames=np.concatenate(frames + [np.stack(self._frames[e]) for e in order]),
-            actions=np.concatenate([np.zeros(0, np.int64)] + [self._kept[e] for e in order]),
+            actions=np.concatenate([none] + [self._kept[e] for e in order]),
+            in_hand=np.concatenate([none] + [np.array(self._in_hand[e], np.int64) for e in order]),
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             instructions=[self._instructions[e] for e in order],
             action_names=action_names,
@@ -141,7 +149,6 @@ class CollectionResult:
 
 def collect_demonstrations(
     worlds: Worlds,
-    task: Task,
     sampler: EpisodeSampler,
     num_episodes: int,
     *,
@@ -152,8 +159,7 @@ def collect_demonstrations(
 
     Args:
         worlds: N worlds over the sampler's houses.
-        task: judges success.
-        sampler: draws episode i with the key (seed, env 0, episode i).
+        sampler: its tasks judge success; draws episode i with the key (seed, env 0, episode i).
         num_episodes: episodes to play.
         on_episode: progress hook.
         should_stop: True ends the collection early with what is there, perhaps nothing.
@@ -172,8 +178,9 @@ def collect_demonstrations(
             on_episode(record)
 
     played = play_episodes(
-        worlds, task, episodes, ExpertActor(worlds), num_actions=len(worlds.action_names),
-        on_step=writer.on_step, on_episode=finish, should_stop=should_stop,
+        worlds, sampler.mixture, episodes, ExpertActor(worlds),
+        num_actions=len(worlds.action_names), on_step=writer.on_step, on_episode=finish,
+        should_stop=should_stop,
     )  # fmt: skip
     if played and len(failures) == len(played):
         raise UserError(

@@ -78,6 +78,9 @@ class PolicyConfig:
     image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
     num_actions: int = 7  # A; the id A as previous action means "none yet"
     vocab_size: int = 128  # word ids of instructions, 0 pads
+    # Words of an instruction whose places count ("the mug closest to the bed" is not "the bed
+    # closest to the mug"); 0: a bag of words, of any length.
+    num_places: int = 0
     width: int = 128  # d: of the transformer's stream and of every embedding
     goal_heads: int = 4  # filters that the goal lays over the image grid
     fusion_hidden: int = 128  # of the MLP that joins image and goal
@@ -87,7 +90,8 @@ class PolicyConfig:
     # "tower": a second copy of everything behind the image encoder, as the original has;
     # "facts": an MLP on the simulator's privileged features.
     critic: Literal["tower", "facts"] = "tower"
-    num_facts: int = 0  # K: privileged features of a step; needed by critic "facts"
+    num_facts: int = 0  # K: privileged features that critic "facts" reads
+    sees_hand: bool = False  # whether the actor is told that an object is in its hand
     critic_hidden: int = 128  # of the two hidden layers of critic "facts"
 
     def __post_init__(self) -> None:
@@ -108,6 +112,7 @@ class PolicyConfig:
             f"is {self.critic!r}",
             "use 'tower' or 'facts'",
         )
+        _require(self.num_places >= 0, "num_places", f"is {self.num_places}", "use 0 or more")
         _require(
             self.critic == "tower" or self.num_facts >= 1,
             "num_facts",
@@ -133,6 +138,8 @@ def small_preset(
     vocab_size: int,
     num_facts: int,
     critic: Literal["tower", "facts"] = "facts",
+    sees_hand: bool = False,
+    num_places: int = 0,
 ) -> PolicyConfig:
     """Return the policy that trains on two CPU cores: 0.6 M parameters with critic "facts".
 
@@ -143,6 +150,8 @@ def small_preset(
         vocab_size: word ids, padding included.
         num_facts: K, privileged features of a step.
         critic: what the value is computed from.
+        sees_hand: whether the in-hand bit is an input.
+        num_places: words of an instruction, if their order counts.
     """
     stride = max(1, camera.height // 16)
     image = ImageEncoderConfig(
@@ -159,6 +168,8 @@ def small_preset(
         vocab_size=vocab_size,
         num_facts=num_facts,
         critic=critic,
+        sees_hand=sees_hand,
+        num_places=num_places,
     )
 
 

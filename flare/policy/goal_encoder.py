@@ -10,17 +10,29 @@ from flare.policy.config import PolicyConfig
 class GoalEncoder(nn.Module):
     """Mean of the instruction's word embeddings, then a linear layer.
 
-    Instructions of the closed vocabulary are bags of words: their order says nothing.
+    Most instructions of the closed vocabulary are bags of words: their order says nothing. Where it
+    does (config.num_places), each place of the sentence scales the dimensions in its own way.
     """
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
         self.words = nn.Parameter(torch.randn(config.vocab_size, config.width))
         self.linear = nn.Linear(config.width, config.width)
+        self.places: nn.Parameter | None = None
+        if config.num_places:
+            self.places = nn.Parameter(1.0 + 0.5 * torch.randn(config.num_places, config.width))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """[M, L] int64 word ids (0 pads) to goals [M, d]; a row of pads only has mean 0."""
-        mean = F.embedding_bag(tokens, self.words, mode="mean", padding_idx=0)
+        """[M, L] int64 word ids (0 pads) to goals [M, d]; a row of pads only has mean 0.
+
+        L is num_places where the order counts.
+        """
+        if self.places is None:
+            mean = F.embedding_bag(tokens, self.words, mode="mean", padding_idx=0)
+        else:
+            is_word = (tokens != 0).unsqueeze(-1)
+            placed = torch.where(is_word, self.words[tokens] * self.places, 0.0)
+            mean = placed.sum(-2) / is_word.sum(-2).clamp(min=1)
         return F.silu(self.linear(mean))
 
 

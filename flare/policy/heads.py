@@ -119,14 +119,16 @@ class FactsCritic(nn.Module):
         )
 
     def forward(self, facts: Tensor) -> Tensor:
-        """[..., K] to [...].
+        """[..., K or more] to [...]; reads the first K, those that there were when it was made.
 
         Raises:
-            ValueError: another number of facts than the config says.
+            ValueError: fewer facts than the config says.
         """
-        if facts.shape[-1] != self.num_facts:
-            raise ValueError(f"facts must be [..., {self.num_facts}], got {list(facts.shape)}")
-        value: Tensor = self.layers(facts).squeeze(-1)
+        if facts.shape[-1] < self.num_facts:
+            raise ValueError(
+                f"facts must be [..., {self.num_facts}] or more, got {list(facts.shape)}"
+            )
+        value: Tensor = self.layers(facts[..., : self.num_facts]).squeeze(-1)
         return value
 
 

@@ -13,7 +13,7 @@ class Observation:
     features: Tensor  # [..., F] float32, from Policy.encode_frames
     tokens: Tensor  # [..., L] int64 word or token ids of the instruction, 0 pads
     prev_action: Tensor  # [...] int64, num_actions = none yet
-    in_hand: Tensor  # [...] int64, 1 while an object is held, else 0; read by SpocTower only
+    in_hand: Tensor  # [...] int64, 1 while an object is held, else 0
     time_step: Tensor  # [...] int64, 0 at the first observation of an episode
     facts: Tensor  # [..., K] float32 privileged features, read by the critic "facts" only
 

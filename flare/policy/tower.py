@@ -12,7 +12,7 @@ from flare.policy.transformer import Decoder
 
 
 class Tower(nn.Module):
-    """Instruction, image features, previous action and time, then the decoder over the episode."""
+    """Instruction, image, previous action, hand and time, then the decoder over the episode."""
 
     def __init__(self, config: PolicyConfig, first_layer: int) -> None:
         """first_layer: where this tower's layers begin in the KV cache."""
@@ -21,6 +21,7 @@ class Tower(nn.Module):
         self.goal_encoder = GoalEncoder(config)
         self.fusion = GoalFusion(config)
         self.prev_action = nn.Embedding(config.num_actions + 1, config.width)
+        self.in_hand = nn.Embedding(2, config.width) if config.sees_hand else None
         self.time_encoding = TimeEncoding(config.width)
         self.decoder = Decoder(config)
 
@@ -47,6 +48,6 @@ class Tower(nn.Module):
     def _embed(self, obs: Observation) -> Tensor:
         """Observations [M] to the decoder's input [M, d]."""
         goal = self.goal_encoder(obs.tokens)
-        x = self.fusion(obs.features, goal) + goal
-        out: Tensor = x + self.prev_action(obs.prev_action) + self.time_encoding(obs.time_step)
-        return out
+        x: Tensor = self.fusion(obs.features, goal) + goal
+        x = x + self.prev_action(obs.prev_action) + self.time_encoding(obs.time_step)
+        return x if self.in_hand is None else x + self.in_hand(obs.in_hand)

@@ -47,11 +47,13 @@ def run_collect(config: CollectConfig) -> int:
     houses = load_house_file(
         config.houses, limit=config.max_houses, num_threads=config.world.threads
     )
+    mixture = config.task.build()
+    world = config.world.for_tasks(mixture)
     with Console("collect") as console, StopFlag() as stop:
         with console.stage("demonstrations", total=config.num_episodes, unit="episodes") as stage:
             result = collect_demonstrations(
-                make_worlds(houses, config.world), config.task.task(),
-                make_sampler(houses, config.task, config.seed), config.num_episodes,
+                make_worlds(houses, world), make_sampler(houses, config.task, config.seed),
+                config.num_episodes,
                 on_episode=lambda _: stage.update(advance=1), should_stop=lambda: stop.requested,
             )  # fmt: skip
         if result.demonstrations.num_episodes == 0:

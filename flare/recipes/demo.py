@@ -99,7 +99,7 @@ class DemoConfig:
 
     @property
     def task(self) -> TaskConfig:
-        """ObjectNav with the demo's goals and step limit."""
+        """The demo's tasks with its goals and step limit."""
         return TaskConfig(
             max_steps=self.max_steps,
             sampler=SamplerConfig(
@@ -113,7 +113,7 @@ class DemoConfig:
     @property
     def world(self) -> WorldConfig:
         """Worlds of every stage."""
-        return WorldConfig(num_envs=self.num_envs)
+        return WorldConfig(num_envs=self.num_envs).for_tasks(self.task.build())
 
 
 class Demo:
@@ -181,7 +181,7 @@ class Demo:
             "demonstrations", total=config.num_demonstrations, unit="episodes"
         ) as stage:
             result = collect_demonstrations(
-                make_worlds(self.train_houses, config.world), config.task.task(),
+                make_worlds(self.train_houses, config.world),
                 make_sampler(self.train_houses, config.task, config.seed),
                 config.num_demonstrations, on_episode=lambda _: stage.update(advance=1),
                 should_stop=lambda: self.stop.requested,
@@ -206,20 +206,21 @@ class Demo:
         config = self.config
         if not path.exists():
             make_directory(path.parent)
-            task = replace(config.task, sampler=replace(config.task.sampler, camera_noise=False))
+            still = replace(config.task.sampler, camera_noise=False, randomise=())
+            task = replace(config.task, sampler=still)
             with self.console.stage(
                 "evaluation episodes", total=config.num_eval_episodes, unit="episodes"
             ) as stage:
                 frozen = freeze_episodes(
-                    make_worlds(self.val_houses, config.world), task.task(),
+                    make_worlds(self.val_houses, config.world),
                     make_sampler(self.val_houses, task, config.seed + 2),
                     config.num_eval_episodes, on_episode=lambda _: stage.update(advance=1),
                     should_stop=lambda: self.stop.requested,
                 )  # fmt: skip
             if frozen is None:
                 return None
-            save_frozen(path, frozen, self.val_file, self.val_houses, task.task())
-        return load_frozen(path, self.val_file)
+            save_frozen(path, frozen, self.val_file, self.val_houses, config.task.build())
+        return load_frozen(path, self.val_file, config.task.build())
 
     def evaluate(self, name: str, checkpoint: Path) -> None:
         """Sampled (the headline, as in the original) and greedy evaluation of a checkpoint."""
@@ -238,7 +239,7 @@ class Demo:
                 unit="episodes",
             ) as stage:  # fmt: skip
                 result = evaluate_policy(
-                    policy, worlds, self.config.task.task(), frozen, agent.vocabulary(),
+                    policy, worlds, self.config.task.build(), frozen, agent.vocabulary(),
                     stage=stage_name, split="val", house_facts=facts, seed=self.config.seed,
                     greedy=greedy, num_traces=0 if greedy else _NUM_TRACES,
                     on_episode=lambda _: stage.update(advance=1),

@@ -116,7 +116,6 @@ class Finetuner:
         self._finished: list[FinishedEpisode] = []
         self.collector = Collector(
             worlds=make_worlds(houses, config.world),
-            task=config.task.task(),
             sampler=make_sampler(houses, config.task, config.seed),
             policy=policy,
             vocabulary=agent.vocabulary(),
@@ -264,6 +263,7 @@ def _new_run(config: FinetuneConfig) -> tuple[Finetuner, FinetuneConfig]:
         world=replace(config.world, camera=agent.camera, action_names=agent.action_names),
         task=replace(config.task, max_steps=agent.max_steps),
     )
+    config.task.build().check_actions(agent.action_names)
     houses = load_house_file(house_file, limit=config.max_houses, num_threads=config.world.threads)
     inputs = file_hashes([house_file])
     run = RunFolder.create(config.runs, config.name, prefix="finetune")

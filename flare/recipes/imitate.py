@@ -79,6 +79,7 @@ class _Batches:
         actions, valid = padded_batch(self._demonstrations, chosen, self._demonstrations.actions)
         features, _ = padded_batch(self._demonstrations, chosen, self._features)
         previous, _ = padded_batch(self._demonstrations, chosen, self._previous)
+        in_hand, _ = padded_batch(self._demonstrations, chosen, self._demonstrations.in_hand)
         steps, width = actions.shape
         time_step = np.broadcast_to(np.arange(steps)[:, None], (steps, width)).copy()
         tokens = np.broadcast_to(self._tokens[chosen], (steps, *self._tokens[chosen].shape))
@@ -86,8 +87,8 @@ class _Batches:
             features=torch.from_numpy(features),
             tokens=torch.from_numpy(tokens.copy()),
             prev_action=torch.from_numpy(previous),
-            in_hand=torch.zeros(steps, width, dtype=torch.int64),
             time_step=torch.from_numpy(time_step),
+            in_hand=torch.from_numpy(in_hand),
             facts=torch.zeros(steps, width, NUM_PRIVILEGED),
         )
         return ImitationBatch(

@@ -29,7 +29,6 @@ from flare.recipes.imitate import ImitationConfig, imitate
 from flare.rng import check_seed
 from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
-from flare.tasks.instructions import Vocabulary
 from flare.tasks.privileged import NUM_PRIVILEGED
 from flare.tensorboard import tell_if_missing
 from flare.worlds.embedded import House
@@ -63,21 +62,25 @@ class PretrainConfig:
 def make_agent(
     world: WorldConfig, task: TaskConfig, goal_types: tuple[str, ...], critic: Critic = "facts"
 ) -> AgentConfig:
-    """The small agent for these goals, actions and cameras."""
-    vocabulary = Vocabulary.of_types(goal_types)
+    """The small agent for these tasks, goals, actions and cameras."""
+    mixture = task.build()
+    vocabulary = mixture.vocabulary(goal_types)
     network = small_preset(
         camera=world.camera,
         num_actions=len(world.action_names),
         vocab_size=len(vocabulary),
         num_facts=NUM_PRIVILEGED,
         critic=critic,
+        sees_hand=mixture.uses_arm,
+        num_places=vocabulary.max_words if mixture.word_order_matters else 0,
     )
     return AgentConfig(
         network=network,
         words=vocabulary.words,
         action_names=world.action_names,
         camera=world.camera,
-        max_steps=task.max_steps,
+        max_steps=mixture.max_steps,
+        max_words=vocabulary.max_words,
     )
 
 
@@ -177,6 +180,7 @@ def run_pretrain(config: PretrainConfig) -> int:
         )
     demonstrations = Demonstrations.load(config.demonstrations)
     world = replace(config.world, action_names=demonstrations.action_names)
+    world = world.for_tasks(config.task.build())
     houses = load_house_file(config.houses, limit=config.max_houses, num_threads=world.threads)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)

@@ -28,6 +28,7 @@ _NOT_CURVES = {"stage", "iteration", "step", "time", "episodes"}
 _STAGE_TITLES = {"pretrain": "Imitation", "finetune": "Fine-tuning"}
 _MAPS_EACH = 3  # successes, and as many failures, of each evaluation
 _GROUPS = (
+    ("by_task", "Per task", "Task"),
     ("by_target_type", "Per target", "Target"),
     ("by_distance", "Per length of the shortest path", "Path"),
     ("by_room_count", "Per number of rooms", "Rooms"),
@@ -194,7 +195,8 @@ def group_tables(run: RunData, numbers: ShownNumbers) -> list[Record]:
                 row["episodes"] = max(row["episodes"], group["episodes"])
                 row[stage] = _rate(numbers, group, f"{stage}.{field}.{name}")
                 row[f"{stage}_rate"] = group["success"]["rate"]
-        if rows:
+        is_told_above = field == "by_task" and len(rows) < 2
+        if rows and not is_told_above:
             tables.append({"title": title, "heading": heading, "rows": list(rows.values())})
     return tables
 

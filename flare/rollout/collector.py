@@ -16,14 +16,17 @@ from flare.policy.policy import Policy
 from flare.rng import keyed_uniform
 from flare.rollout.buffers import ArraySpec, RolloutBuffer
 from flare.rollout.gae import compute_gae
+from flare.tasks.episode_sensors import EpisodeSensors
 from flare.tasks.instructions import Vocabulary
+from flare.tasks.mixture import Shaping
 from flare.tasks.privileged import NUM_PRIVILEGED, privileged_features
 from flare.tasks.sampler import EpisodeSampler
-from flare.tasks.task import Judgement, Task
+from flare.tasks.task import Judgement
 from flare.timing import Timer
 from flare.worlds.world import Worlds
 
 _ACTION_DRAW = 1  # which random number of a key chooses the action
+_SHAPING = "shaping."  # prefix of its names in the state
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +40,9 @@ class CollectorConfig:
     gamma: float = 0.99
     gae_lambda: float = 0.95
     truncation_is_terminal: bool = False  # True: the original's treatment of the step limit
+    # True: the original's off-by-one after an episode that the limit ended, see EpisodeSensors. The
+    # update attends as the original's does; in acting, memories still end with their episodes.
+    compat_sensors: bool = False
 
     def __post_init__(self) -> None:
         require(
@@ -58,6 +64,7 @@ class FinishedEpisode:
     env: int
     episode: int
     house: int
+    task: str
     target_type: str
     success: bool
     end: str
@@ -65,6 +72,7 @@ class FinishedEpisode:
     reward_sum: float
     shortest_path: float
     travelled: float
+    rooms_visited: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +109,7 @@ def rollout_specs(
         ArraySpec("prev_action", np.dtype(np.int64), (t + 1, n)),
         ArraySpec("in_hand", np.dtype(np.int64), (t + 1, n)),
         ArraySpec("time_step", np.dtype(np.int64), (t + 1, n)),
+        ArraySpec("traj_index", np.dtype(np.int64), (t + 1, n)),
         ArraySpec("action", np.dtype(np.int64), (t, n)),
         ArraySpec("log_prob", np.dtype(np.float32), (t, n)),
         ArraySpec("value", np.dtype(np.float32), (t + 1, n)),
@@ -137,7 +146,6 @@ class Collector:
         self,
         *,
         worlds: Worlds,
-        task: Task,
         sampler: EpisodeSampler,
         policy: Policy,
         vocabulary: Vocabulary,
@@ -145,7 +153,7 @@ class Collector:
         on_episode: Callable[[FinishedEpisode], None],
         device: torch.device | None = None,
     ) -> None:
-        self.worlds, self.task, self.sampler = worlds, task, sampler
+        self.worlds, self.mixture, self.sampler = worlds, sampler.mixture, sampler
         self.policy, self.vocabulary, self.config = policy, vocabulary, config
         self.on_episode = on_episode
         self.device = device or torch.device("cpu")
@@ -165,8 +173,10 @@ class Collector:
             for spec in specs
             if spec.name not in ("facts", "frames")
         }
-        self.cache = policy.new_cache(n, max_len=task.max_steps)
+        self.cache = policy.new_cache(n, max_len=self.mixture.max_steps)
         self.episode = np.zeros(n, np.int64)  # per env, counts the episodes it has begun before
+        self.shaping = Shaping(self.mixture, n)
+        self.sensors = EpisodeSensors.create(n, compat=config.compat_sensors)
         self._target_types = [""] * n
         self._shortest = np.zeros(n, np.float32)
         self._reward_sum = np.zeros(n, np.float64)
@@ -182,6 +192,7 @@ class Collector:
         self.worlds.reset(
             envs.astype(np.int32), episodes.specs, a["frames"][slot], a["facts"][slot]
         )
+        self.shaping.begin(envs, a["facts"][slot])
         a["tokens"][slot, envs] = self.vocabulary.encode(episodes.instructions)
         self._describe(envs, slot)
         a["prev_action"][slot, envs] = self.policy.num_actions
@@ -195,8 +206,9 @@ class Collector:
         a = self._arrays
         facts = a["facts"][slot, envs]
         a["privileged"][slot, envs] = privileged_features(facts)
-        a["time_step"][slot, envs] = facts["step"]
         a["in_hand"][slot, envs] = facts["held_object"] >= 0
+        a["time_step"][slot, envs] = self.sensors.time_step[envs]
+        a["traj_index"][slot, envs] = self.sensors.traj_index[envs]
 
     def _observation(self, index: int | slice) -> Observation:
         t = self._tensors
@@ -230,7 +242,7 @@ class Collector:
             with timer("infer"):
                 self._encode(t)
                 uniforms = keyed_uniform(
-                    self.sampler.seed, envs, self.episode, a["time_step"][t], _ACTION_DRAW
+                    self.sampler.seed, envs, self.episode, a["facts"][t]["step"], _ACTION_DRAW
                 )
                 out = self.policy.act(self._observation(t), self.cache, torch.from_numpy(uniforms))
                 self._tensors["action"][t] = out.action
@@ -238,11 +250,16 @@ class Collector:
                 self._tensors["value"][t] = out.value
             with timer("simulate"):
                 self.worlds.step(a["action"][t], a["frames"][t + 1], a["facts"][t + 1])
-                a["valid"][t] = ~self.worlds.faulted
-                judged = _discard(self.task.judge(a["facts"][t + 1]), self.worlds.faulted)
-                a["reward"][t], self._reward_sum = judged.reward, self._reward_sum + judged.reward
+                faulted, facts = self.worlds.faulted, a["facts"][t + 1]
+                facts[faulted] = a["facts"][t][faulted]  # what a failed world wrote is no fact
+                a["valid"][t] = ~faulted
+                judged = _discard(self.mixture.judge(facts), faulted)
+                shaped = np.where(faulted, np.float32(0), self.shaping.reward(facts))
+                a["reward"][t] = judged.reward + shaped
+                self._reward_sum += a["reward"][t]
                 a["terminated"][t], a["truncated"][t] = judged.terminated, judged.truncated
                 a["tokens"][t + 1], a["prev_action"][t + 1] = a["tokens"][t], a["action"][t]
+                self.sensors.advance(facts["step"])
                 self._describe(envs, t + 1)
             self._end_episodes(t, judged, timer)
         with timer("infer"):
@@ -269,6 +286,7 @@ class Collector:
                 self.on_episode(self._record(int(env), t, judged))
             self.cache.reset(torch.from_numpy(judged.terminated | judged.truncated))
             self.episode[ended] += 1
+            self.sensors.begin(ended, judged.truncated[ended])
             self._begin(ended, slot=t + 1)
 
     def _record(self, env: int, t: int, judged: Judgement) -> FinishedEpisode:
@@ -277,6 +295,7 @@ class Collector:
             env=env,
             episode=int(self.episode[env]),
             house=int(fact["house"]),
+            task=self.mixture.task_of(int(fact["task"])).name,
             target_type=self._target_types[env],
             success=bool(judged.success[env]),
             end="done" if judged.terminated[env] else "limit",
@@ -284,6 +303,7 @@ class Collector:
             reward_sum=float(self._reward_sum[env]),
             shortest_path=float(self._shortest[env]),
             travelled=float(fact["travelled"]),
+            rooms_visited=int(fact["rooms_seen"]).bit_count(),
         )
 
     def _finish(self, prefix: KVPrefix | None, timer: Timer) -> Rollout:
@@ -309,22 +329,22 @@ class Collector:
             values=tensors["value"][:steps],
             advantages=tensors["advantage"],
             returns=tensors["return"],
-            episode_start=tensors["time_step"][:steps] == 0,
+            episode_start=self._episode_starts(),
             valid=tensors["valid"],
             prefix=prefix,
         )
 
+    def _episode_starts(self) -> Tensor:
+        """[T, N] bool: where the trajectory's number is new, or its first observation."""
+        index = self._tensors["traj_index"][: self.config.num_steps]
+        starts = self._tensors["time_step"][: self.config.num_steps] == 0
+        starts[1:] |= index[1:] != index[:-1]
+        return starts
+
     def rewind(self) -> None:
         """The last slot becomes slot 0 of the next rollout: the one copy that DESIGN names."""
-        for name in (
-            "frames",
-            "facts",
-            "privileged",
-            "tokens",
-            "prev_action",
-            "in_hand",
-            "time_step",
-        ):
+        for name in ("frames", "facts", "privileged", "tokens", "prev_action", "time_step",
+                     "traj_index", "in_hand"):  # fmt: skip
             self._arrays[name][0] = self._arrays[name][-1]
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -334,7 +354,11 @@ class Collector:
             "reward_sum": torch.from_numpy(self._reward_sum.copy()),
             "prev_action": self._tensors["prev_action"][0].clone(),
             "worlds": torch.from_numpy(self.worlds.save_state().copy()),
+            "time_step": torch.from_numpy(self.sensors.time_step.copy()),
+            "traj_index": torch.from_numpy(self.sensors.traj_index.copy()),
         }
+        shaping = self.shaping.state_dict()
+        state.update({_SHAPING + name: torch.from_numpy(v) for name, v in shaping.items()})
         state.update({f"cache.{k}": v.clone() for k, v in self.cache.state_dict().items()})
         return state
 
@@ -363,6 +387,10 @@ class Collector:
         a["tokens"][0] = self.vocabulary.encode(episodes.instructions)
         self._target_types = list(episodes.target_types)
         self._shortest = episodes.shortest_paths
+        self.sensors.time_step[:] = state["time_step"].numpy()
+        self.sensors.traj_index[:] = state["traj_index"].numpy()
+        shaping = {k: v.numpy() for k, v in state.items() if k.startswith(_SHAPING)}
+        self.shaping.load_state_dict({k.removeprefix(_SHAPING): v for k, v in shaping.items()})
         self._describe(envs, 0)
         a["prev_action"][0] = state["prev_action"].numpy()
         self._reward_sum = state["reward_sum"].numpy().copy()

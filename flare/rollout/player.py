@@ -12,8 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flare.tasks.mixture import Shaping, TaskMixture
 from flare.tasks.sampler import Episodes
-from flare.tasks.task import Task
+from flare.tasks.task import Judgement, Task
 from flare.worlds.world import Worlds
 
 
@@ -45,13 +46,16 @@ class PlayedEpisode:
     """What happened in one episode."""
 
     episode: int  # index in the list
+    task: str
     success: bool
     end: str  # "done" or "limit"
     length: int  # actions
     reward_sum: float
     travelled: float  # m
     collisions: int
+    failed_actions: int  # as the original counts them: every pickup is one, and a wrong done
     first_seen: int | None  # step at which a target first was in the image, at any distance
+    metrics: dict[str, float]  # of its task
     trajectory: NDArray[np.float32]  # [length + 1, 3] x m, z m, yaw deg
     actions: NDArray[np.int64]  # [length] policy action ids
 
@@ -64,11 +68,13 @@ class _Recorder:
         self.actions = np.zeros((max_steps, num_envs), np.int64)
         self.reward_sum = np.zeros(num_envs, np.float64)
         self.collisions = np.zeros(num_envs, np.int64)
+        self.failed_actions = np.zeros(num_envs, np.int64)
         self.first_seen = np.full(num_envs, -1, np.int64)
 
     def begin(self, worlds: NDArray[np.int64], facts: NDArray[Any]) -> None:
         self.reward_sum[worlds] = 0.0
         self.collisions[worlds] = 0
+        self.failed_actions[worlds] = 0
         self.first_seen[worlds] = -1
         self._observe(worlds, facts)
 
@@ -82,6 +88,7 @@ class _Recorder:
         self.actions[facts["step"][worlds] - 1, worlds] = actions[worlds]
         self.reward_sum[worlds] += reward[worlds]
         self.collisions[worlds] += facts["collided"][worlds]
+        self.failed_actions[worlds] += facts["last_action_success"][worlds] == 0
         self._observe(worlds, facts)
 
     def _observe(self, worlds: NDArray[np.int64], facts: NDArray[Any]) -> None:
@@ -93,26 +100,116 @@ class _Recorder:
         seen = (rows["target_in_view"] != 0) & (self.first_seen[worlds] < 0)
         self.first_seen[worlds[seen]] = step[seen]
 
-    def finish(self, world: int, episode: int, fact: Any, success: bool, end: str) -> PlayedEpisode:  # noqa: ANN401 (a structured row)
+    def finish(
+        self,
+        world: int,
+        episode: int,
+        fact: Any,  # noqa: ANN401 (a structured row)
+        task: Task,
+        action_names: tuple[str, ...],
+        success: bool,
+        end: str,
+    ) -> PlayedEpisode:
         length = int(fact["step"])
         first_seen = int(self.first_seen[world])
+        actions = self.actions[:length, world].copy()
         return PlayedEpisode(
             episode=episode,
+            task=task.name,
             success=success,
             end=end,
             length=length,
             reward_sum=float(self.reward_sum[world]),
             travelled=float(fact["travelled"]),
             collisions=int(self.collisions[world]),
+            failed_actions=int(self.failed_actions[world]),
             first_seen=first_seen if first_seen >= 0 else None,
+            metrics=task.metrics(fact, tuple(action_names[action] for action in actions)),
             trajectory=self.poses[: length + 1, world].copy(),
-            actions=self.actions[:length, world].copy(),
+            actions=actions,
+        )
+
+
+class _Session:
+    """N worlds, the episodes they are playing and what is left of the list."""
+
+    def __init__(
+        self,
+        worlds: Worlds,
+        mixture: TaskMixture,
+        episodes: Episodes,
+        actor: Actor,
+        num_actions: int,
+    ) -> None:
+        self._worlds, self._mixture, self._episodes = worlds, mixture, episodes
+        self._actor, self._no_action = actor, num_actions
+        n = worlds.num_envs
+        self._frames = np.zeros((n, *worlds.camera.frame_shape), np.uint8)
+        self._facts = np.zeros(n, worlds.facts_dtype)
+        self._recorder, self._shaping = _Recorder(n, mixture.max_steps), Shaping(mixture, n)
+        self._episode = np.full(n, -1, np.int64)
+        self._prev_action = np.full(n, num_actions, np.int64)
+        self._upcoming = 0
+        spare = np.arange(len(episodes.specs), n, dtype=np.int32)
+        if len(spare):  # they step all the same; give them an episode whose results are dropped
+            specs = np.repeat(episodes.specs[:1], len(spare))
+            worlds.reset(spare, specs, self._frames, self._facts)
+        self.begin(np.arange(n))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every episode has been played."""
+        return not bool((self._episode >= 0).any())
+
+    def begin(self, free: NDArray[np.int64]) -> None:
+        """The next episodes of the list in these worlds, as far as there are any."""
+        take = free[: len(self._episodes.specs) - self._upcoming]
+        self._episode[free] = -1
+        if len(take) == 0:
+            return
+        chosen = np.arange(self._upcoming, self._upcoming + len(take))
+        self._upcoming += len(take)
+        self._episode[take] = chosen
+        self._prev_action[take] = self._no_action
+        specs = self._episodes.specs[chosen]
+        self._worlds.reset(take.astype(np.int32), specs, self._frames, self._facts)
+        self._shaping.begin(take, self._facts)
+        self._recorder.begin(take, self._facts)
+        self._actor.begin(take, chosen)
+
+    def view(self) -> StepView:
+        """What the actor may look at now."""
+        time_step = self._facts["step"].astype(np.int64)
+        return StepView(self._frames, self._facts, self._prev_action, self._episode, time_step)
+
+    def step(self, actions: NDArray[np.int64]) -> list[PlayedEpisode]:
+        """Execute one action a world ([N]); the episodes that ended, whose worlds go on."""
+        self._worlds.step(actions, self._frames, self._facts)
+        active = np.flatnonzero(self._episode >= 0)
+        judged = self._mixture.judge(self._facts)
+        reward = judged.reward + self._shaping.reward(self._facts)
+        self._recorder.step(active, actions, self._facts, reward)
+        self._prev_action[active] = actions[active]
+        ended = active[(judged.terminated | judged.truncated)[active]]
+        records = [self._finish(int(world), judged) for world in ended]
+        self.begin(ended)
+        return records
+
+    def _finish(self, world: int, judged: Judgement) -> PlayedEpisode:
+        return self._recorder.finish(
+            world,
+            int(self._episode[world]),
+            self._facts[world],
+            self._mixture.task_of(int(self._facts["task"][world])),
+            self._worlds.action_names,
+            bool(judged.success[world]),
+            "done" if judged.terminated[world] else "limit",
         )
 
 
 def play_episodes(
     worlds: Worlds,
-    task: Task,
+    mixture: TaskMixture,
     episodes: Episodes,
     actor: Actor,
     *,
@@ -125,7 +222,7 @@ def play_episodes(
 
     Args:
         worlds: N worlds over the houses that the specs index.
-        task: judges each step.
+        mixture: the tasks of the episodes; judges each step.
         episodes: what to play.
         actor: chooses the actions.
         num_actions: the policy's action count; also the id of "no action yet".
@@ -136,55 +233,19 @@ def play_episodes(
     Returns:
         The played episodes, sorted by index; shorter than the list only after should_stop.
     """
-    n, total = worlds.num_envs, len(episodes.specs)
     done_id = worlds.action_names.index("done")
-    frames = np.zeros((n, *worlds.camera.frame_shape), np.uint8)
-    facts = np.zeros(n, worlds.facts_dtype)
-    recorder = _Recorder(n, task.max_steps)
-    episode = np.full(n, -1, np.int64)
-    prev_action = np.full(n, num_actions, np.int64)
+    session = _Session(worlds, mixture, episodes, actor, num_actions)
     played: list[PlayedEpisode] = []
-    upcoming = 0
-
-    def begin(free: NDArray[np.int64]) -> None:
-        nonlocal upcoming
-        take = free[: total - upcoming]
-        episode[free] = -1
-        if len(take) == 0:
-            return
-        chosen = np.arange(upcoming, upcoming + len(take))
-        upcoming += len(take)
-        episode[take] = chosen
-        prev_action[take] = num_actions
-        worlds.reset(take.astype(np.int32), episodes.specs[chosen], frames, facts)
-        recorder.begin(take, facts)
-        actor.begin(take, chosen)
-
-    if total < n:  # worlds without an episode still step; give them one whose results are dropped
-        spare = np.arange(total, n, dtype=np.int32)
-        worlds.reset(spare, np.repeat(episodes.specs[:1], n - total), frames, facts)
-    begin(np.arange(n))
-    while (episode >= 0).any():
-        time_step = facts["step"].astype(np.int64)
-        view = StepView(frames, facts, prev_action, episode, time_step)
-        actions = np.where(episode >= 0, actor.act(view), done_id)
+    while not session.is_over:
+        view = session.view()
+        actions = np.where(view.episode >= 0, actor.act(view), done_id)
         if on_step is not None:
             on_step(view, actions)
-        worlds.step(actions, frames, facts)
-        active = np.flatnonzero(episode >= 0)
-        judged = task.judge(facts)
-        recorder.step(active, actions, facts, judged.reward)
-        prev_action[active] = actions[active]
-        ended = active[(judged.terminated | judged.truncated)[active]]
-        for world in ended:
-            end = "done" if judged.terminated[world] else "limit"
-            record = recorder.finish(
-                int(world), int(episode[world]), facts[world], bool(judged.success[world]), end
-            )
-            played.append(record)
-            if on_episode is not None:
+        ended = session.step(actions)
+        played.extend(ended)
+        if on_episode is not None:
+            for record in ended:
                 on_episode(record)
-        begin(ended)
         if should_stop is not None and should_stop():
             break
     return sorted(played, key=lambda record: record.episode)

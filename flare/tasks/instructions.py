@@ -1,4 +1,4 @@
-"""Instructions: sentences for goals, and the closed vocabulary that turns them into word ids."""
+"""Instructions: the original's sentence parts, and the closed vocabulary of word ids."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,26 +8,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAD, UNKNOWN = 0, 1
-GO_TO_VERBS = (
-    "find",
-    "go to",
-    "locate",
-    "look for",
-    "navigate to",
-    "search for",
-)
+# The original's pools, in its order.
+GO_TO_VERBS = ("go to", "locate", "find", "search for", "navigate to")
+PICK_UP_VERBS = ("pick up", "take", "grab", "grasp", "clutch", "hold")
+
+# Vowels that sound like consonants, as in "a unicycle" and "a utensil".
+_SPOKEN_CONSONANT = ("uni", "eu", "one", "once", "use", "uten", "util", "ufo")
+_SILENT_H = ("hour", "heir", "honest")
 
 
-def words_of_type(object_type: str) -> str:
-    """'AlarmClock' -> 'alarm clock'."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", object_type).lower()
+def words_of_type(type_name: str) -> str:
+    """'AlarmClock' -> 'alarm clock', 'TVStand' -> 'tv stand'; of object and room types."""
+    boundary = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+    return re.sub(boundary, " ", type_name).lower()
 
 
-def object_nav_instruction(object_type: str, verb_index: int) -> str:
-    """Sentence for an ObjectNav goal, e.g. 'find an apple'; the verb is one of GO_TO_VERBS."""
-    noun = words_of_type(object_type)
-    determiner = "an" if noun[0] in "aeiou" else "a"
-    return f"{GO_TO_VERBS[verb_index % len(GO_TO_VERBS)]} {determiner} {noun}"
+def with_article(noun: str) -> str:
+    """'an apple', 'a bed', 'a unicycle', 'an hourglass': by sound, as far as spelling tells."""
+    by_letter = noun[0] in "aeiou" and not noun.startswith(_SPOKEN_CONSONANT)
+    return f"an {noun}" if by_letter or noun.startswith(_SILENT_H) else f"a {noun}"
+
+
+def go_to(words: str, draw: int) -> str:
+    """'find a bed': a verb of GO_TO_VERBS, chosen by ``draw``, before the words of a goal."""
+    return f"{GO_TO_VERBS[draw % len(GO_TO_VERBS)]} {words}"
+
+
+def pick_up(words: str, draw: int) -> str:
+    """'grab a mug': a verb of PICK_UP_VERBS, chosen by ``draw``, before the words of a goal."""
+    return f"{PICK_UP_VERBS[draw % len(PICK_UP_VERBS)]} {words}"
+
+
+def split_words(sentence: str) -> list[str]:
+    """Lower-case words without the punctuation around them."""
+    return [word.strip(".,;:/'\"\\") for word in sentence.lower().split()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +52,9 @@ class Vocabulary:
     max_words: int = 8
 
     @classmethod
-    def of_types(cls, object_types: Iterable[str]) -> "Vocabulary":
-        """All words that instructions about these object types can hold."""
-        words = {w for t in object_types for w in words_of_type(t).split()}
-        words.update(w for verb in GO_TO_VERBS for w in verb.split())
-        words.update(("a", "an"))
-        return cls(tuple(sorted(words)))
+    def of_texts(cls, texts: Iterable[str], max_words: int = 8) -> "Vocabulary":
+        """All words of these texts."""
+        return cls(tuple(sorted({w for text in texts for w in split_words(text)})), max_words)
 
     def __len__(self) -> int:
         """Number of ids, padding and unknown included."""
@@ -54,6 +65,6 @@ class Vocabulary:
         index = {word: i + 2 for i, word in enumerate(self.words)}
         out = np.full((len(sentences), self.max_words), PAD, np.int64)
         for row, sentence in zip(out, sentences, strict=True):
-            ids = [index.get(word, UNKNOWN) for word in sentence.lower().split()][: self.max_words]
+            ids = [index.get(word, UNKNOWN) for word in split_words(sentence)][: self.max_words]
             row[: len(ids)] = ids
         return out

@@ -1,48 +1,45 @@
 """ObjectNav: walk until an instance of the wanted category is seen within 2 m, then say done.
 
-Success rule and sparse reward of CHORES: at ``done`` at least one target is visible in the
-navigation camera within 2 m; +10 for a correct ``done``, otherwise 0.
+Success rule and sentence of CHORES: at ``done`` at least one target is visible in the navigation
+camera within 2 m. The other tasks of the family differ in their goals and sentences only.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from flare.errors import UserError
-from flare.specs import ACTION_NAMES
-from flare.tasks.task import Facts, Judgement
-
-_DONE = ACTION_NAMES.index("done")
+from flare.assets import object_types
+from flare.tasks.instructions import GO_TO_VERBS, go_to, with_article, words_of_type
+from flare.tasks.scene import MAX_TARGETS, Goal, Scene, indices
+from flare.tasks.task import Facts, Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ObjectNav:
-    """The ObjectNav task."""
+class ObjectNav(Task):
+    """'find an apple': any instance of the type."""
 
-    max_steps: int = 500  # steps; CHORES trains with 500 and evaluates with 600
-    success_reward: float = 10.0
-    step_penalty: float = 0.0  # added to every step's reward, so negative to hurry
+    name: ClassVar[str] = "ObjectNav"
 
-    def __post_init__(self) -> None:
-        if self.max_steps < 1:
-            raise UserError(
-                f"is {self.max_steps}", key="task.max_steps", mend="use a number of steps >= 1"
-            )
+    def reached(self, facts: Facts) -> NDArray[np.bool_]:
+        """A target is in the navigation image and within 2 m."""
+        seen: NDArray[np.bool_] = facts["target_visible"] != 0
+        return seen
 
-    @property
-    def name(self) -> str:
-        """Name in configs, episode files and reports."""
-        return "ObjectNav"
+    def goals(self, scene: Scene, types: tuple[str, ...]) -> list[Goal]:
+        """Every type with 1 to MAX_TARGETS instances: of more, any place would nearly do."""
+        return [
+            Goal(label=name, words=with_article(words_of_type(name)), targets=indices(items))
+            for name, items in scene.by_type(types).items()
+            if len(items) <= MAX_TARGETS
+        ]
 
-    def judge(self, facts: Facts) -> Judgement:
-        """Judge the step that led to ``facts`` ([N] structured rows)."""
-        terminated = facts["last_action"] == _DONE
-        success = terminated & (facts["target_visible"] != 0)
-        truncated = ~terminated & (facts["step"] >= self.max_steps)
-        reward = np.where(success, self.success_reward, 0.0) + self.step_penalty
-        return Judgement(
-            reward=reward.astype(np.float32),
-            terminated=terminated,
-            truncated=truncated,
-            success=success,
-        )
+    def sentence(self, goal: Goal, draw: int) -> str:
+        """'find an apple'."""
+        return go_to(goal.words, draw)
+
+    def vocabulary(self, types: tuple[str, ...]) -> Iterable[str]:
+        """Verbs, articles and type names."""
+        return (*GO_TO_VERBS, "a an", *(words_of_type(name) for name in types or object_types()))

@@ -15,13 +15,13 @@ def _file(tmp_path, count=4) -> tuple[EpisodeFile, object]:
     episodes = tuple(
         EpisodeSpec(
             episode=i, house=i % 2, house_hash="00ff00ff00ff00ff", start=(1.0, 0.5 * i, 30.0),
-            targets=(3, 7), target_type="Sofa", instruction="find a sofa", seed=2**63 + i,
-            expert_length=20 + i, shortest_path=3.25,
+            task="ObjectNav", targets=(3, 7), rooms=(), target_type="Sofa",
+            instruction="find a sofa", seed=2**63 + i, expert_length=20 + i, shortest_path=3.25,
         )
         for i in range(count)
     )  # fmt: skip
     file = EpisodeFile(
-        split="val", task="object_nav", house_file=houses.name,
+        split="val", task="ObjectNav", house_file=houses.name,
         house_file_sha256=file_sha256(houses), episodes=episodes,
     )  # fmt: skip
     return file, houses
@@ -94,7 +94,7 @@ def test_other_houses_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [("", "empty"), ('{"format": "x"}\n', "not a file of frozen"), ("{}", "empty or cut off"),
-     ('{"format": "flare-episodes", "version": 9}\n', "reads version 1")],
+     ('{"format": "flare-episodes", "version": 9}\n', "reads version 2")],
 )  # fmt: skip
 def test_other_files_are_refused(tmp_path, text, message):
     path = tmp_path / "e.jsonl"

@@ -58,10 +58,28 @@ def test_summary_by_hand():
     json.dumps(summary, allow_nan=False)
 
 
+def test_each_task_has_its_group_and_its_metrics():
+    visits = {"rooms_visited": 2, "report_accuracy": 0.5}
+    records = [
+        _record(0, True, task="RoomVisit", metrics=visits),
+        _record(1, False, task="RoomVisit", metrics={"rooms_visited": 4}),
+        _record(2, True, task="Fetch", metrics={"pickups_tried": 1}),
+        _record(3, True),  # as earlier versions wrote them
+    ]
+    groups = {group["key"]: group for group in summarise(records)["by_task"]}
+    assert {key: group["success"]["k"] for key, group in groups.items()} == {
+        "RoomVisit": 1, "Fetch": 1, "ObjectNav": 1
+    }  # fmt: skip
+    metrics = groups["RoomVisit"]["metrics"]
+    assert metrics["rooms_visited"]["estimate"] == 3.0
+    assert (metrics["report_accuracy"]["n"], metrics["report_accuracy"]["undefined"]) == (1, 1)
+    assert groups["ObjectNav"]["metrics"] == {}
+
+
 def test_every_group_adds_up_to_all_episodes():
     records = [_record(i, i % 3 == 0, room_count=i % 4, shortest_path=0.5 * i) for i in range(40)]
     summary = summarise(records)
-    for field in ("by_house", "by_target_type", "by_room_count", "by_distance"):
+    for field in ("by_task", "by_house", "by_target_type", "by_room_count", "by_distance"):
         assert sum(group["episodes"] for group in summary[field]) == 40
         assert sum(group["success"]["k"] for group in summary[field]) == summary["success"]["k"]
 

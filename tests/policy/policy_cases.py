@@ -43,8 +43,8 @@ def random_observation(policy: Policy, *shape: int, rng: torch.Generator) -> Obs
         features=torch.randn(*shape, policy.num_features, generator=rng),
         tokens=torch.randint(0, config.vocab_size, (*shape, 4), generator=rng),
         prev_action=torch.randint(0, config.num_actions + 1, shape, generator=rng),
-        in_hand=torch.zeros(shape, dtype=torch.int64),
         time_step=torch.randint(0, 300, shape, generator=rng),
+        in_hand=torch.randint(0, 2, shape, generator=rng),
         facts=torch.randn(*shape, config.num_facts, generator=rng),
     )
 

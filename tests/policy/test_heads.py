@@ -50,5 +50,10 @@ def test_heads_start_small_and_orthogonal():
 def test_facts_critic_wants_its_facts():
     critic = FactsCritic(TINY_FACTS)
     assert critic(torch.zeros(3, 2, 6)).shape == (3, 2)
-    with pytest.raises(ValueError, match=r"\[..., 6\], got \[3, 5\]"):
+    with pytest.raises(ValueError, match=r"\[..., 6\] or more, got \[3, 5\]"):
         critic(torch.zeros(3, 5))
+
+
+def test_facts_critic_reads_the_facts_that_there_were_when_it_was_made():
+    critic, facts = FactsCritic(TINY_FACTS), torch.randn(4, 9)
+    assert torch.equal(critic(facts), critic(facts[:, :6]))

@@ -47,6 +47,21 @@ def test_evaluate_actions_equals_act(critic, steps, envs, warm, carry, seed):
         torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
 
 
+def test_the_hand_is_seen_only_where_the_config_says_so():
+    for sees_hand in (False, True):
+        torch.manual_seed(0)
+        policy = Policy(replace(TINY, sees_hand=sees_hand))
+        obs = random_observation(policy, 3, rng=torch.Generator().manual_seed(1))
+        logits = []
+        for bit in (0, 1):
+            held = Observation(
+                **{n: getattr(obs, n) for n in Observation.__slots__ if n != "in_hand"},
+                in_hand=torch.full_like(obs.in_hand, bit),
+            )
+            logits.append(policy.act(held, policy.new_cache(3, 1), None).logits)
+        assert torch.equal(*logits) != sees_hand
+
+
 def test_evaluate_actions_sees_the_prefix_only_before_the_first_start():
     policy = tiny_policy()
     rollout = simulate_rollout(policy, steps=6, envs=3, carry=True, seed=4, start_probability=0.0)

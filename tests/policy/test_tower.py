@@ -1,6 +1,7 @@
 """Goal, time and decoder blocks, each against its formula."""
 
 import math
+from dataclasses import replace
 
 import torch
 
@@ -22,6 +23,20 @@ def test_goal_ignores_padding_and_survives_none():
     padded = encoder(torch.tensor([[3, 5, 0, 0], [0, 0, 0, 0]]))
     torch.testing.assert_close(padded[:1], encoder(torch.tensor([[5, 3]])))
     assert torch.isfinite(padded).all()
+
+
+def test_places_tell_sentences_of_the_same_words_apart():
+    torch.manual_seed(0)
+    encoder = GoalEncoder(replace(TINY, num_places=4))
+    bed_by_mug, mug_by_bed = encoder(torch.tensor([[3, 4, 5, 0], [5, 4, 3, 0]]))
+    assert (bed_by_mug - mug_by_bed).abs().max() > 1e-2
+    assert torch.isfinite(encoder(torch.zeros(1, 4, dtype=torch.long))).all()
+    with torch.no_grad():
+        encoder.places.fill_(1.0)  # places that are all alike make a bag of words
+    tokens = torch.tensor([[3, 4, 5, 0]])
+    bag = GoalEncoder(TINY)
+    bag.load_state_dict(encoder.state_dict(), strict=False)
+    torch.testing.assert_close(encoder(tokens), bag(tokens))
 
 
 def test_fusion_multiplies_goal_and_image():

@@ -19,7 +19,9 @@ from flare.worlds.embedded import load_house
 
 TYPES = ("Bed", "Sofa")
 TASK = TaskConfig(max_steps=9, sampler=SamplerConfig(target_types=TYPES))
-WORLD = WorldConfig(num_envs=6, num_threads=1, camera=CameraSpec(width=42, height=24))
+WORLD = WorldConfig(num_envs=6, num_threads=1, camera=CameraSpec(width=42, height=24)).for_tasks(
+    TASK.build()
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def make(houses, memory="carry", critic="facts", num_steps=7, task=TASK, **optio
     policy = agent.build().eval()
     ended = []
     collector = Collector(
-        worlds=make_worlds(houses, WORLD), task=task.task(), sampler=make_sampler(houses, task, 1),
+        worlds=make_worlds(houses, WORLD), sampler=make_sampler(houses, task, 1),
         policy=policy, vocabulary=agent.vocabulary(), on_episode=ended.append,
         config=CollectorConfig(num_steps=num_steps, memory=memory, **options),
     )  # fmt: skip

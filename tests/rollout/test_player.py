@@ -8,6 +8,7 @@ import pytest
 from flare.houses.generator import GeneratorConfig, generate_house
 from flare.rollout.player import ExpertActor, play_episodes
 from flare.specs import CameraSpec
+from flare.tasks.mixture import TaskMixture
 from flare.tasks.object_nav import ObjectNav
 from flare.tasks.sampler import EpisodeSampler, SamplerConfig
 from flare.worlds.embedded import EPISODE_DTYPE, EmbeddedWorlds, load_house
@@ -25,11 +26,13 @@ def houses():
 
 def play(houses, num_envs, count=10, actor=None, max_steps=60):
     worlds = EmbeddedWorlds(houses, num_envs=num_envs, num_threads=1, camera=CAMERA)
-    sampler = EpisodeSampler(houses, EPISODE_DTYPE, SamplerConfig(target_types=TYPES), 5)
+    mixture = TaskMixture.of(ObjectNav(max_steps=max_steps))
+    config = SamplerConfig(target_types=TYPES)
+    sampler = EpisodeSampler(houses, mixture, EPISODE_DTYPE, config, 5)
     episodes = sampler.sample(np.zeros(count, np.int64), np.arange(count))
     return play_episodes(
         worlds,
-        ObjectNav(max_steps=max_steps),
+        mixture,
         episodes,
         actor(worlds) if actor else ExpertActor(worlds),
         num_actions=len(worlds.action_names),

@@ -83,6 +83,19 @@ def test_a_house_says_what_is_in_it(house: House) -> None:
     assert (house.room_at(1.0, 1.0), house.room_at(7.0, 3.0), house.room_at(9.0, 9.0)) == (0, 1, -1)
 
 
+def test_geodesic_into_a_room_is_the_walk_to_its_door_and_beyond(house: House) -> None:
+    cells, walk = house.reachable(), house.geodesic([1], "enter_room")
+    well_inside = (np.abs(cells[:, 0] - 6.0) < 1.0) & (np.abs(cells[:, 1] - 2.0) < 1.0)
+    assert well_inside.any() and not walk[well_inside].any()
+    outside = cells[:, 0] < 3.5
+    straight = 4.0 - cells[outside, 0]
+    assert (walk[outside] >= straight).all()
+    with pytest.raises(FlareError, match="room 2 is not one of the house's 2 rooms"):
+        house.geodesic([2], "enter_room")
+    with pytest.raises(FlareError, match="goal 'dance'"):
+        house.geodesic([0], "dance")
+
+
 def test_geodesic_is_zero_near_the_target_and_grows_through_the_door(house: House) -> None:
     cells, distance = house.reachable(), house.geodesic([1])
     assert distance.min() == 0.0

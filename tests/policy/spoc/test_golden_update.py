@@ -23,6 +23,7 @@ def _batch(data, roll):
         advantages=torch.from_numpy(data["advantages"])[..., 0],
         returns=torch.from_numpy(data["returns"])[..., 0],
         episode_start=starts_of(roll["traj_index"]),
+        valid=torch.ones_like(actions, dtype=torch.bool),
         prefix=None,
         logits=torch.empty(0),
     )

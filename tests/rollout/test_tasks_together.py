@@ -1,0 +1,116 @@
+"""Several tasks in one collector, one player, one evaluation file."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from flare.assembly import TaskConfig, WorldConfig, make_sampler, make_worlds
+from flare.errors import UserError
+from flare.evaluation.evaluate import evaluate_policy, freeze_episodes
+from flare.evaluation.records import load_frozen, save_frozen
+from flare.evaluation.summary import summarise
+from flare.houses.files import write_houses
+from flare.houses.generator import GeneratorConfig, generate_house
+from flare.recipes.pretrain import make_agent
+from flare.rollout.collector import Collector, CollectorConfig
+from flare.specs import CameraSpec
+from flare.tasks.registry import TAGS
+from flare.tasks.rewards import RewardConfig
+from flare.timing import Timer
+from flare.worlds.embedded import load_house
+
+NAMES = ("ObjectNav", "RoomVisit", "RoomNav")
+TYPES = ("Bed", "Sofa")
+TASK = TaskConfig(names=NAMES, max_steps=6, reward=RewardConfig(shaping_weight=1.0))
+WORLD = WorldConfig(num_envs=12, num_threads=1, camera=CameraSpec(width=42, height=24)).for_tasks(
+    TASK.build()
+)
+
+
+@pytest.fixture(scope="module")
+def documents():
+    config = GeneratorConfig(num_rooms=(2, 2), goal_types=TYPES, num_goal_types=2)
+    return [generate_house(0, "train", i, config) for i in range(3)]
+
+
+@pytest.fixture(scope="module")
+def houses(documents):
+    return [load_house(json.dumps(d), f"house {i}") for i, d in enumerate(documents)]
+
+
+def make_collector(houses, **options):
+    torch.manual_seed(0)
+    agent = make_agent(WORLD, TASK, TYPES)
+    ended = []
+    collector = Collector(
+        worlds=make_worlds(houses, WORLD), sampler=make_sampler(houses, TASK, 1),
+        policy=agent.build().eval(), vocabulary=agent.vocabulary(), on_episode=ended.append,
+        config=CollectorConfig(num_steps=20, **options),
+    )  # fmt: skip
+    return collector, ended
+
+
+def test_a_rollout_holds_every_task_and_pays_shaping(houses):
+    collector, ended = make_collector(houses)
+    collector.start()
+    collector.collect(Timer())
+    arrays = collector._arrays
+    assert {episode.task for episode in ended} == set(NAMES)
+    assert set(np.unique(arrays["facts"]["task"])) == {TAGS[name] for name in NAMES}
+    # RoomVisit pays 2 for the start's room and 0.005 for its place, in the first step.
+    first = (arrays["facts"]["task"][1] == TAGS["RoomVisit"]) & (arrays["facts"]["step"][1] == 1)
+    no_report = arrays["facts"]["last_action"][1] != 5
+    assert (first & no_report).any()
+    np.testing.assert_allclose(arrays["reward"][0][first & no_report], 2.005, rtol=1e-6)
+
+
+def test_shaping_goes_on_where_it_was_saved(houses):
+    first, _ = make_collector(houses)
+    first.start()
+    first.collect(Timer())
+    first.rewind()
+    second, _ = make_collector(houses)
+    second.load_state_dict(first.state_dict())
+    for collector in (first, second):
+        collector.collect(Timer())
+    for name in ("reward", "time_step", "traj_index", "facts"):
+        np.testing.assert_array_equal(first._arrays[name], second._arrays[name], name)
+    assert first._arrays["reward"].any()
+
+
+def test_the_originals_sensors_join_an_episode_to_the_one_that_the_limit_cut(houses):
+    clean, _ = make_collector(houses)
+    compat, _ = make_collector(houses, compat_sensors=True)
+    starts = []
+    for collector in (clean, compat):
+        never = collector.policy.actor_head.bias.data
+        never[collector.worlds.action_names.index("done")] = -1e9
+        collector.start()
+        starts.append(collector.collect(Timer()).episode_start.numpy())
+    assert starts[0][::6].all() and starts[0].sum() == 4 * WORLD.num_envs
+    assert starts[1][0].all() and starts[1].sum() == WORLD.num_envs
+    assert compat._arrays["time_step"][:, 0].tolist()[5:9] == [5, 1, 1, 2]
+
+
+def test_an_evaluation_of_several_tasks_has_a_table_of_each(houses, documents, tmp_path):
+    agent = make_agent(WORLD, TASK, TYPES)
+    worlds, mixture = make_worlds(houses, WORLD), TASK.build()
+    file = tmp_path / "houses.jsonl.gz"
+    write_houses(file, documents)
+    frozen = freeze_episodes(worlds, make_sampler(houses, TASK, 3), 18)
+    save_frozen(tmp_path / "episodes.jsonl", frozen, file, houses, mixture)
+    loaded = load_frozen(tmp_path / "episodes.jsonl", file, mixture)
+    for name in ("task", "goal", "target_rooms", "targets", "num_targets", "max_steps", "x"):
+        np.testing.assert_array_equal(loaded.episodes.specs[name], frozen.episodes.specs[name])
+    result = evaluate_policy(
+        agent.build(), worlds, mixture, loaded, agent.vocabulary(), stage="after", split="val",
+        house_facts=[(house.source, house.num_rooms) for house in houses], seed=0,
+    )  # fmt: skip
+    groups = {group["key"]: group for group in summarise(result.records)["by_task"]}
+    assert set(groups) == set(NAMES)
+    assert sum(group["episodes"] for group in groups.values()) == 18
+    assert "rooms_reported" in groups["RoomVisit"]["metrics"]
+    with pytest.raises(UserError, match=r"task\.names"):
+        load_frozen(tmp_path / "episodes.jsonl", file, TaskConfig(names=("RoomNav",)).build())
