@@ -81,6 +81,7 @@ class DemoConfig:
         for name in ("num_train_houses", "num_val_houses", "num_demonstrations",
                      "num_eval_episodes", "num_envs", "finetune_steps"):  # fmt: skip
             require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
+        require(self.max_steps >= 1, "max_steps", self.max_steps, "use at least 1")
         require(len(self.goal_types) > 0, "goal_types", self.goal_types, "name at least one")
         check_seed(self.seed)
         check_torch_threads(self.num_threads)

@@ -126,9 +126,9 @@ class Finetuner:
     def start(self) -> None:
         """Begin a new run."""
         self.collector.start()
-        # The demo's log has the lines of imitation before ours.
-        self.metrics = MetricsLog(self.run.metrics, events=self.run.tensorboard)
-        self.episodes = EpisodeLog(self.run.episodes)
+        # A demo's log has the lines of imitation before ours; those of a fine-tuning that was killed
+        # before its first checkpoint go.
+        self._open_logs(iteration=0, episode_lines=0)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint as if nothing had happened."""
@@ -136,14 +136,18 @@ class Finetuner:
         tensors = dict(self.state.tensors)
         self.anchor.policy.load_state_dict(_below(tensors, _ANCHOR))
         self.collector.load_state_dict(_below(tensors, _COLLECTOR))
-        self.episodes = EpisodeLog(
-            self.run.episodes, keep_lines=self.state.counters["episode_lines"]
+        self._open_logs(
+            iteration=self.state.iteration, episode_lines=self.state.counters["episode_lines"]
         )
+
+    def _open_logs(self, *, iteration: int, episode_lines: int) -> None:
+        """Open both logs behind what the checkpoint knows; UserError if less than that is there."""
+        self.episodes = EpisodeLog(self.run.episodes, keep_lines=episode_lines)
         try:
             self.metrics = MetricsLog.resume(
                 self.run.metrics,
                 stage="finetune",
-                iteration=self.state.iteration,
+                iteration=iteration,
                 events=self.run.tensorboard,
             )
         except UserError:
