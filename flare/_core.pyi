@@ -154,12 +154,24 @@ class AssetPack:
     def __contains__(self, asset_id: str) -> bool: ...
     def check(self) -> None: ...
 
+class Robot:
+    """One robot's data, read. Immutable."""
+
+    @staticmethod
+    def from_json(text: str, source: str) -> Robot: ...
+    @property
+    def name(self) -> str: ...
+
 class House:
     """A house ready to be played and drawn. Immutable."""
 
     @staticmethod
     def load(
-        json: str, source: str, library: AssetLibrary, pack: AssetPack | None = None
+        json: str,
+        source: str,
+        library: AssetLibrary,
+        robot: Robot,
+        pack: AssetPack | None = None,
     ) -> House: ...
     @property
     def source(self) -> str: ...
@@ -175,11 +187,14 @@ class House:
     def walls(self) -> NDArray[np.float32]: ...  # [W, 4] x0, z0, x1, z1
     def openings(self) -> list[_Opening]: ...
     def objects(self) -> list[_Object]: ...
-    def reachable(self) -> NDArray[np.float32]: ...  # [M, 2] x, z
-    def reachable_rooms(self) -> NDArray[np.int32]: ...  # [M]
+    # Of the robot it was loaded for, or of another.
+    def reachable(self, robot: Robot | None = ...) -> NDArray[np.float32]: ...  # [M, 2] x, z
+    def reachable_rooms(self, robot: Robot | None = ...) -> NDArray[np.int32]: ...  # [M]
     # [M] m, -1 unreachable; ids are objects, for the goal "enter_room" rooms
-    def geodesic(self, ids: list[int], goal: str = ...) -> NDArray[np.float32]: ...
-    def blocked(self, x: float, z: float, yaw_deg: float) -> bool: ...
+    def geodesic(
+        self, ids: list[int], goal: str = ..., robot: Robot | None = ...
+    ) -> NDArray[np.float32]: ...
+    def blocked(self, x: float, z: float, yaw_deg: float, robot: Robot | None = ...) -> bool: ...
     def room_at(self, x: float, z: float) -> int: ...  # -1 in none
 
 # --- env ---
@@ -201,6 +216,7 @@ class BatchEnv:
     def __init__(
         self,
         houses: list[House],
+        robots: list[Robot],
         *,
         num_envs: int,
         num_threads: int,
@@ -224,6 +240,7 @@ class BatchEnv:
         actions: NDArray[np.int32],
         frames: NDArray[np.uint8],
         facts: NDArray[np.void],
+        draw: NDArray[np.bool_] | None = ...,
     ) -> None: ...
     def expert_actions(self) -> NDArray[np.int32]: ...
     def render(

@@ -22,6 +22,7 @@ class WorldConfig:
 
     num_envs: int = 64  # N
     num_threads: int = 0  # simulator threads; 0: one per core
+    assets: Path | None = None  # pack of `flare assets build`; None: proxies for Objaverse objects
     camera: CameraSpec = field(default_factory=lambda: CameraSpec(width=84, height=48))
     action_names: tuple[str, ...] = ()  # of the policy; empty: what the tasks need
     manipulation_camera: bool = True  # a second camera as soon as a task needs the arm
@@ -107,8 +108,12 @@ def check_torch_threads(num_threads: int) -> None:
     require(0 <= num_threads <= 4096, "num_threads", num_threads, "use 0 for one per core")
 
 
-def load_house_file(path: Path, *, limit: int | None = None, num_threads: int = 1) -> list[House]:
+def load_house_file(
+    path: Path, *, limit: int | None = None, num_threads: int = 1, assets: Path | None = None
+) -> list[House]:
     """All houses of a file (or the first ``limit``), parsed and ready to play.
+
+    Objects whose asset the pack ``assets`` holds have its mesh and box, the others are proxies.
 
     Raises:
         UserError, HouseFormatError: the file or a house in it is not as it should be.
@@ -116,7 +121,7 @@ def load_house_file(path: Path, *, limit: int | None = None, num_threads: int = 
     items = read_houses(path, limit=limit)
     if not items:
         raise UserError("holds no house", file=path, mend="write some with flare houses generate")
-    return load_houses(items, num_threads=num_threads)
+    return load_houses(items, num_threads=num_threads, assets=assets)
 
 
 def check_memory(world: WorldConfig, num_steps: int) -> None:

@@ -2,16 +2,19 @@
 
 ``<run>/checkpoints/<step>/`` holds model.safetensors (the policy's weights), config.json (format,
 hashes, the policy's and the recipe's configuration), trainer.pt (all that resuming needs beyond the
-weights) and card.md (for people). ``<run>/latest`` and ``<run>/best`` point at two of them.
+weights), card.md (for people) and processors/ (files that observations are prepared with, such as a
+text tokenizer's; the small policy needs none). ``<run>/latest`` and ``<run>/best`` point at two of
+them.
 """
 
 import hashlib
 import io
+import math
 import pickle
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ from flare.errors import UserError
 
 FORMAT_VERSION = 1
 MODEL, CONFIG, TRAINER, CARD = "model.safetensors", "config.json", "trainer.pt", "card.md"
+PROCESSORS = "processors"  # folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,7 @@ class Checkpoint:
     recipe: dict[str, Any]  # the recipe's resolved configuration as a JSON object
     trainer: dict[str, Any]  # plain containers, numbers, text and tensors only
     metrics: dict[str, Any]  # numbers for the card, such as success_rate
+    processors: dict[str, bytes] = field(default_factory=dict)  # file name: content
 
 
 def save_checkpoint(
@@ -155,6 +160,7 @@ def load_checkpoint(
         recipe=header["recipe"],
         trainer=_load_trainer(folder, header["sha256"]) if with_trainer else {},
         metrics=header["metrics"],
+        processors=_load_processors(folder, header["sha256"]),
     )
 
 
@@ -204,6 +210,9 @@ def _write_files(folder: Path, checkpoint: Checkpoint, run: Path) -> None:
     buffer = io.BytesIO()
     torch.save(checkpoint.trainer, buffer)
     blobs = {MODEL: save_safetensors(weights), TRAINER: buffer.getvalue()}
+    if checkpoint.processors:
+        (folder / PROCESSORS).mkdir()
+        blobs.update((f"{PROCESSORS}/{name}", b) for name, b in checkpoint.processors.items())
     for name, blob in blobs.items():
         write_bytes(folder / name, blob)
     header = {
@@ -211,7 +220,7 @@ def _write_files(folder: Path, checkpoint: Checkpoint, run: Path) -> None:
         "flare_version": __version__,
         "stage": checkpoint.stage,
         "step": checkpoint.step,
-        "metrics": checkpoint.metrics,
+        "metrics": {name: _json_number(v) for name, v in checkpoint.metrics.items()},
         "sha256": {name: hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()},
         "policy": checkpoint.policy,
         "recipe": checkpoint.recipe,
@@ -238,6 +247,11 @@ def _card(checkpoint: Checkpoint, weights: Mapping[str, Tensor], run: Path) -> s
         " recipe's · `trainer.pt` optimizer, counters and random state.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _json_number(value: object) -> object:
+    """NaN (a rate before the first episode has ended) as null, as in the metrics' log."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _number(value: object) -> str:
@@ -286,9 +300,10 @@ def _check_format(header: Mapping[str, Any], file: Path) -> None:
             raise UserError(what, mend="give a checkpoint's folder", file=file, key=key)
 
 
-def _read_checked(path: Path, hashes: Mapping[str, str]) -> bytes:
+def _read_checked(path: Path, hashes: Mapping[str, str], name: str | None = None) -> bytes:
+    """name: of the file in the hashes, if it is not the path's last part."""
     blob = _present(path).read_bytes()
-    if hashlib.sha256(blob).hexdigest() != hashes.get(path.name):
+    if hashlib.sha256(blob).hexdigest() != hashes.get(name or path.name):
         raise _damaged(path, f"its {len(blob):,} bytes are not those that were written")
     return blob
 
@@ -299,6 +314,15 @@ def _load_model(folder: Path, hashes: Mapping[str, str]) -> dict[str, Tensor]:
         return load_safetensors(_read_checked(path, hashes))
     except SafetensorError as error:
         raise _damaged(path, str(error)) from error
+
+
+def _load_processors(folder: Path, hashes: Mapping[str, str]) -> dict[str, bytes]:
+    prefix = f"{PROCESSORS}/"
+    return {
+        name.removeprefix(prefix): _read_checked(folder / name, hashes, name)
+        for name in hashes
+        if name.startswith(prefix)
+    }
 
 
 def _load_trainer(folder: Path, hashes: Mapping[str, str]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Command:
     function: str  # takes the config; returns None or an exit code
     help: str
     is_resumable: bool = False
+    positional: str | None = None  # flag that a first word without one stands for
 
     def load(self) -> tuple[type[Any], Callable[[Any], int | None]]:
         """Import the command's module; its configuration class and its function."""
@@ -78,6 +79,23 @@ COMMANDS = (
         "EvaluateConfig",
         "run_evaluate",
         "measure a checkpoint on frozen episodes",
+        positional="checkpoint",
+    ),
+    Command(
+        "import",
+        "flare.importing.command",
+        "ImportConfig",
+        "run_import",
+        "read a checkpoint of SPOC or FLaRe, or make a fresh policy of that kind",
+        positional="checkpoint",
+    ),
+    Command(
+        "export",
+        "flare.importing.command",
+        "ExportConfig",
+        "run_export",
+        "write a policy in the layout of SPOC or FLaRe",
+        positional="checkpoint",
     ),
     Command(
         "report", "flare.report", "ReportConfig", "run_report", "write a run's report.html anew"
@@ -102,6 +120,34 @@ COMMANDS = (
         "CheckConfig",
         "run_check",
         "list what would not load of a house file",
+    ),
+    Command(
+        "assets build",
+        "flare.asset_commands",
+        "BuildConfig",
+        "run_build",
+        "convert downloaded Objaverse assets into one pack",
+    ),
+    Command(
+        "assets check",
+        "flare.asset_commands",
+        "CheckConfig",
+        "run_check",
+        "list the broken assets of a folder or pack",
+    ),
+    Command(
+        "assets show",
+        "flare.asset_commands",
+        "ShowConfig",
+        "run_show",
+        "draw a contact sheet of a pack as PNG",
+    ),
+    Command(
+        "assets sample",
+        "flare.asset_commands",
+        "SampleConfig",
+        "run_sample",
+        "write example assets in the layout of the downloads",
     ),
     Command(
         "doctor",
@@ -192,6 +238,8 @@ def parse(command: Command, config_class: type[Any], arguments: Sequence[str]) -
     """
     import tyro  # a quarter of a second that help and version do without
 
+    if command.positional is not None and arguments and not arguments[0].startswith("-"):
+        arguments = [f"--{command.positional}", *arguments]
     file, flags = _take_config_file(arguments)
     default = tyro.MISSING_NONPROP
     if file is not None:

@@ -223,7 +223,7 @@ def _decode_union(value: Any, options: tuple[Any, ...], key: str) -> Any:
     if value is None and type(None) in options:
         return None
     problems: list[UserError] = []
-    for option in options:
+    for option in sorted(options, key=lambda option: -_shared_fields(value, option)):
         if option is type(None):
             continue
         try:
@@ -231,6 +231,13 @@ def _decode_union(value: Any, options: tuple[Any, ...], key: str) -> Any:
         except UserError as error:
             problems.append(error)
     raise problems[0]
+
+
+def _shared_fields(value: Any, option: Any) -> int:
+    """Fields of a dataclass that the object names: which of several it is meant to be."""
+    if not isinstance(value, Mapping) or not dataclasses.is_dataclass(option):
+        return 0
+    return len({field.name for field in dataclasses.fields(option)} & value.keys())
 
 
 def _decode_choice(value: Any, choices: list[Any], key: str) -> Any:

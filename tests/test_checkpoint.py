@@ -1,7 +1,9 @@
 import errno
 import json
+import math
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,19 @@ def test_card_says_what_it_is_and_how_to_go_on(tmp_path):
     assert "with 14 weights" in card
     assert "| success_rate | 0.4375 |" in card
     assert f"`flare finetune --resume {run}`" in card
+
+
+def test_a_rate_of_nothing_is_null(tmp_path):
+    folder = save(tmp_path, replace(make(), metrics={"success_rate": math.nan}))
+    assert load_checkpoint(folder).metrics == {"success_rate": None}
+
+
+def test_processors_are_kept_and_checked(tmp_path):
+    folder = save(tmp_path, replace(make(), processors={"tokenizer.json": b"{}"}))
+    assert load_checkpoint(folder).processors == {"tokenizer.json": b"{}"}
+    (folder / "processors" / "tokenizer.json").write_bytes(b"[]")
+    with pytest.raises(UserError, match="damaged"):
+        load_checkpoint(folder)
 
 
 def test_without_trainer_only_weights_are_read(tmp_path):

@@ -4,12 +4,14 @@
 
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "bindings/bind.hpp"
 #include "bindings/numpy_view.hpp"
+#include "bindings/robot.hpp"
 #include "env/batch_env.hpp"
 #include "sim/action.hpp"
 
@@ -52,13 +54,15 @@ void reset(BatchEnv& self, const py::array& env_ids, const py::array& specs,
   self.reset(ids, starts, out);
 }
 
-void step(BatchEnv& self, const py::array& actions, const py::array& frames,
-          const py::array& facts) {
+void step(BatchEnv& self, const py::array& actions, const py::array& frames, const py::array& facts,
+          const std::optional<py::array>& draw) {
   const auto ids = span_of<const std::int32_t>(actions, "actions",
                                                static_cast<std::size_t>(self.config().num_envs));
   const auto out = outputs_of(self, frames, facts);
+  std::span<const std::uint8_t> wanted;
+  if (draw) wanted = span_of<const std::uint8_t>(*draw, "draw", ids.size());
   const py::gil_scoped_release unlocked;
-  self.step(ids, out);
+  self.step(ids, wanted, out);
 }
 
 py::array_t<std::int32_t> expert_actions(BatchEnv& self) {
@@ -130,11 +134,15 @@ py::tuple tuple_of(std::span<const std::string_view> names) {
   return out;
 }
 
-std::unique_ptr<BatchEnv> make_env(const std::vector<PlayableHouse>& houses, int num_envs,
+std::unique_ptr<BatchEnv> make_env(const std::vector<PlayableHouse>& houses,
+                                   const std::vector<PyRobot>& robots, int num_envs,
                                    int num_threads, int width, int height, int num_cameras) {
+  env::Robots specs;
+  for (const PyRobot& robot : robots) specs.push_back(robot.spec);
   const py::gil_scoped_release unlocked;
   return std::make_unique<BatchEnv>(
-      houses, env::BatchEnvConfig{num_envs, num_threads, width, height, num_cameras});
+      houses, std::move(specs),
+      env::BatchEnvConfig{num_envs, num_threads, width, height, num_cameras});
 }
 
 }  // namespace
@@ -155,6 +163,15 @@ void bind_env(py::module_& m) {
   m.attr("EPISODE_DTYPE") = py::dtype::of<EpisodeSpec>();
   m.attr("WORLD_STATE_BYTES") = kStateBytes;
   m.attr("MAX_TARGETS") = sim::kMaxTargets;
+  py::class_<PyRobot>(m, "Robot", "One robot's data, read. Immutable.")
+      .def_static(
+          "from_json",
+          [](const std::string& text, const std::string& source) {
+            return PyRobot{sim::RobotSpec::from_json(text, source)};
+          },
+          py::arg("text"), py::arg("source"),
+          "Reads what flare.robots.RobotSpec.to_json writes; `source` names it in messages.")
+      .def_property_readonly("name", [](const PyRobot& robot) { return robot.spec->name; });
   m.attr("MAX_ROOMS") = sim::kMaxRooms;
   m.attr("RANDOM_MATERIALS") = sim::kRandomMaterials;
   m.attr("RANDOM_LIGHTS") = sim::kRandomLights;
@@ -163,14 +180,16 @@ void bind_env(py::module_& m) {
   m.attr("GOALS") = tuple_of(sim::kGoalNames);
 
   py::class_<BatchEnv>(m, "BatchEnv", "N embedded worlds over a pool of threads.")
-      .def(py::init(&make_env), py::arg("houses"), py::kw_only(), py::arg("num_envs"),
-           py::arg("num_threads"), py::arg("width"), py::arg("height"), py::arg("num_cameras"))
+      .def(py::init(&make_env), py::arg("houses"), py::arg("robots"), py::kw_only(),
+           py::arg("num_envs"), py::arg("num_threads"), py::arg("width"), py::arg("height"),
+           py::arg("num_cameras"))
       .def_property_readonly("num_envs", [](const BatchEnv& e) { return e.config().num_envs; })
       .def_property_readonly("num_threads",
                              [](const BatchEnv& e) { return e.config().num_threads; })
       .def("reset", &reset, py::arg("env_ids"), py::arg("specs"), py::arg("frames"),
            py::arg("facts"))
-      .def("step", &step, py::arg("actions"), py::arg("frames"), py::arg("facts"))
+      .def("step", &step, py::arg("actions"), py::arg("frames"), py::arg("facts"),
+           py::arg("draw") = py::none())
       .def("expert_actions", &expert_actions)
       .def("render", &render, py::arg("env_ids"), py::arg("camera"), py::arg("width"),
            py::arg("height"), py::kw_only(), py::arg("depth") = false, py::arg("ids") = false)

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bindings/bind.hpp"
+#include "bindings/robot.hpp"
 #include "core/error.hpp"
 #include "env/batch_env.hpp"
 #include "sim/asset_library.hpp"
@@ -53,10 +54,11 @@ py::array_t<T> vector_array(std::span<const T> values) {
 }
 
 PlayableHouse load(const std::string& json, const std::string& source,
-                   const PyAssetLibrary& library, const std::optional<PyAssetPack>& pack) {
+                   const PyAssetLibrary& library, const PyRobot& robot,
+                   const std::optional<PyAssetPack>& pack) {
   const py::gil_scoped_release unlocked;  // houses are loaded by several Python threads at once
-  auto loaded =
-      std::make_shared<const sim::LoadedHouse>(sim::load_house(json, source, *library.library));
+  auto loaded = std::make_shared<const sim::LoadedHouse>(
+      sim::load_house(json, source, *library.library), robot.spec);
   auto scene = render::Scene::build(loaded->house, pack ? pack->pack : nullptr);
   return {std::move(loaded), std::move(scene)};
 }
@@ -126,27 +128,38 @@ py::list objects(const PlayableHouse& house) {
   return out;
 }
 
-py::array_t<float> geodesic(const PlayableHouse& house, const std::vector<std::int32_t>& ids,
-                            const std::string& goal) {
-  const auto* const name = std::find(sim::kGoalNames.begin(), sim::kGoalNames.end(), goal);
-  if (name == sim::kGoalNames.end() || goal == "visit_rooms") {
-    throw StateError("goal '" + goal + "' leads to no one place; use see, hold or enter_room");
+using MaybeRobot = std::optional<PyRobot>;
+
+/// The house as a robot sees it, by default the one it was loaded for.
+sim::LoadedHouse seen_by(const PlayableHouse& house, const MaybeRobot& robot) {
+  return {house.sim->shared, robot ? robot->spec : house.sim->robot_spec};
+}
+
+sim::Goal goal_of(const std::string& name) {
+  const auto found = std::find(sim::kGoalNames.begin(), sim::kGoalNames.end(), name);
+  if (found == sim::kGoalNames.end() || name == "visit_rooms") {
+    throw StateError("goal '" + name + "' leads to no one place; use see, hold or enter_room");
   }
-  const bool is_room = goal == "enter_room";
+  return static_cast<sim::Goal>(found - sim::kGoalNames.begin());
+}
+
+py::array_t<float> geodesic(const PlayableHouse& house, const std::vector<std::int32_t>& ids,
+                            const std::string& goal_name, const MaybeRobot& robot) {
+  const sim::Goal goal = goal_of(goal_name);
+  const bool is_room = goal == sim::Goal::kEnterRoom;
   const std::size_t count = is_room
                                 ? std::min<std::size_t>(plan(house).rooms.size(), sim::kMaxRooms)
                                 : plan(house).objects.size();
+  const std::string kind = is_room ? " rooms" : " objects";
   for (const std::int32_t id : ids) {
     if (id >= 0 && static_cast<std::size_t>(id) < count) continue;
-    throw StateError(plan(house).source + ": " + (is_room ? "room " : "target ") +
-                     std::to_string(id) + " is not one of the house's " + std::to_string(count) +
-                     (is_room ? " rooms" : " objects"));
+    throw StateError(plan(house).source + (is_room ? ": room " : ": target ") + std::to_string(id) +
+                     " is not one of the house's " + std::to_string(count) + kind);
   }
   sim::GeodesicField field;
   {
     const py::gil_scoped_release unlocked;
-    field =
-        sim::field_to_goal(*house.sim, static_cast<sim::Goal>(name - sim::kGoalNames.begin()), ids);
+    field = sim::field_to_goal(seen_by(house, robot), goal, ids);
   }
   return vector_array<float>(field.distance);
 }
@@ -222,12 +235,9 @@ void bind_pack(py::module_& m) {
 void bind_house(py::module_& m) {
   bind_library(m);
   bind_pack(m);
-  const auto grid = [](const PlayableHouse& house) -> const sim::NavGrid& {
-    return house.sim->grid;
-  };
   py::class_<PlayableHouse>(m, "House", "A house ready to be played and drawn. Immutable.")
       .def_static("load", &load, py::arg("json"), py::arg("source"), py::arg("library"),
-                  py::arg("pack") = py::none(),
+                  py::arg("robot"), py::arg("pack") = py::none(),
                   "Reads one house document; `source` names it in messages. Objects whose asset is "
                   "in the pack are drawn with its mesh. Drops the GIL.")
       .def_property_readonly("source", [](const PlayableHouse& h) { return plan(h).source; })
@@ -248,16 +258,28 @@ void bind_house(py::module_& m) {
       .def("walls", &walls)
       .def("openings", &openings)
       .def("objects", &objects)
-      .def("reachable", [grid](const PlayableHouse& h) { return points_array(grid(h).cells()); })
-      .def("reachable_rooms",
-           [grid](const PlayableHouse& h) { return vector_array<std::int32_t>(grid(h).rooms()); })
-      .def("geodesic", &geodesic, py::arg("ids"), py::arg("goal") = "see")
+      .def(
+          "reachable",
+          [](const PlayableHouse& h, const MaybeRobot& robot) {
+            return points_array(seen_by(h, robot).grid.cells());
+          },
+          py::arg("robot") = py::none())
+      .def(
+          "reachable_rooms",
+          [](const PlayableHouse& h, const MaybeRobot& robot) {
+            return vector_array<std::int32_t>(seen_by(h, robot).grid.rooms());
+          },
+          py::arg("robot") = py::none())
+      .def("geodesic", &geodesic, py::arg("ids"), py::arg("goal") = "see",
+           py::arg("robot") = py::none())
       .def(
           "blocked",
-          [](const PlayableHouse& h, float x, float z, float yaw_deg) {
-            return h.sim->collision.blocked(sim::disc_centre({{x, z}, yaw_deg}));
+          [](const PlayableHouse& h, float x, float z, float yaw_deg, const MaybeRobot& robot) {
+            const sim::LoadedHouse house = seen_by(h, robot);
+            const sim::Pose pose = sim::start_pose(house.robot, {x, z}, yaw_deg);
+            return house.collision.blocked(sim::disc_centre(house.robot.body, pose));
           },
-          py::arg("x"), py::arg("z"), py::arg("yaw_deg"))
+          py::arg("x"), py::arg("z"), py::arg("yaw_deg"), py::arg("robot") = py::none())
       .def(
           "room_at",
           [](const PlayableHouse& h, float x, float z) { return sim::room_at(plan(h), {x, z}); },

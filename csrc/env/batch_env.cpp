@@ -1,7 +1,9 @@
 #include "env/batch_env.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -9,6 +11,7 @@
 #include "core/error.hpp"
 #include "core/thread_pool.hpp"
 #include "env/cameras.hpp"
+#include "env/robot_parts.hpp"
 #include "sim/field_cache.hpp"
 
 namespace flare::env {
@@ -30,6 +33,8 @@ struct BatchEnv::Impl {
     sim::World world;
     bool is_playing = false;
     render::SceneVariation variation;
+    RobotParts parts;
+    std::array<render::MovedObject, sim::kMaxDisplaced + 1> moved;
     std::array<std::array<std::int32_t, sim::kMaxTargets>, kNumCameras> pixels{};  // of each target
     [[nodiscard]] std::span<std::int32_t> pixels_of(int camera) {
       return {pixels[index(camera)].data(), world.targets().size()};
@@ -40,33 +45,35 @@ struct BatchEnv::Impl {
   };
 
   std::vector<PlayableHouse> houses;
+  Robots robots;
   BatchEnvConfig config;
+  std::mutex views_mutex;
+  std::vector<std::shared_ptr<const sim::LoadedHouse>> views;  // [houses, robots], made when used
   ThreadPool pool;
   std::vector<render::Rasterizer> rasterizers;  // one per thread
   std::vector<Env> envs;
   std::vector<std::uint8_t> is_listed;  // [N] scratch of check_ids
   sim::FieldCache fields{kFieldBytes};
 
-  Impl(std::vector<PlayableHouse> houses_in, const BatchEnvConfig& config_in)
+  Impl(std::vector<PlayableHouse> houses_in, Robots robots_in, const BatchEnvConfig& config_in)
       : houses(std::move(houses_in)),
+        robots(std::move(robots_in)),
         config(config_in),
+        views(houses.size() * robots.size()),
         pool(config_in.num_threads),
         rasterizers(index(config_in.num_threads)),
         envs(index(config_in.num_envs)),
         is_listed(index(config_in.num_envs)) {}
 
   void check_ids(std::span<const std::int32_t> env_ids);
-  const PlayableHouse& house_of(const sim::EpisodeSpec& spec, std::int32_t env) const;
-  const PlayableHouse& house_of(const Env& env) const {
-    return houses[index(env.world.state().spec.house)];
-  }
+  std::shared_ptr<const sim::LoadedHouse> view_of(const sim::EpisodeSpec& spec, std::int32_t env);
   void check_playing(std::int32_t env) const;
-  void check_state(std::int32_t env, const sim::WorldState& state) const;
-  sim::GoalFields fields_of(const sim::EpisodeSpec& spec);
+  void check_state(std::int32_t env, const sim::WorldState& state);
   void begin(Env& env) const;
   [[nodiscard]] bool is_seen_by(const Env& env, int camera) const;
   void draw(Env& env, int camera, render::Rasterizer& rasterizer, const render::ImageView& image);
-  void observe(std::int32_t env_id, render::Rasterizer& rasterizer, const StepOutputs& out);
+  void observe(std::int32_t env_id, bool is_drawn, render::Rasterizer& rasterizer,
+               const StepOutputs& out);
 };
 
 void BatchEnv::Impl::check_ids(std::span<const std::int32_t> env_ids) {
@@ -83,13 +90,26 @@ void BatchEnv::Impl::check_ids(std::span<const std::int32_t> env_ids) {
   }
 }
 
-const PlayableHouse& BatchEnv::Impl::house_of(const sim::EpisodeSpec& spec,
-                                              std::int32_t env) const {
-  if (spec.house < 0 || index(spec.house) >= houses.size()) {
-    throw StateError("env " + std::to_string(env) + ": house " + std::to_string(spec.house) +
-                     " is not one of the " + std::to_string(houses.size()) + " houses");
+/// The house of an episode as the episode's robot sees it.
+std::shared_ptr<const sim::LoadedHouse> BatchEnv::Impl::view_of(const sim::EpisodeSpec& spec,
+                                                                std::int32_t env) {
+  const auto require = [&](std::int32_t i, std::size_t count, const std::string& kind) {
+    if (i >= 0 && index(i) < count) return;
+    throw StateError("env " + std::to_string(env) + ": " + kind + " " + std::to_string(i) +
+                     " is not one of the " + std::to_string(count) + " " + kind + "s");
+  };
+  require(spec.house, houses.size(), "house");
+  require(spec.robot, robots.size(), "robot");
+  auto& slot = views[index(spec.house) * robots.size() + index(spec.robot)];
+  {
+    const std::lock_guard lock(views_mutex);
+    if (slot) return slot;
   }
-  return houses[index(spec.house)];
+  auto made = std::make_shared<const sim::LoadedHouse>(houses[index(spec.house)].sim->shared,
+                                                       robots[index(spec.robot)]);
+  const std::lock_guard lock(views_mutex);
+  if (!slot) slot = std::move(made);
+  return slot;
 }
 
 void BatchEnv::Impl::check_playing(std::int32_t env) const {
@@ -97,21 +117,9 @@ void BatchEnv::Impl::check_playing(std::int32_t env) const {
   throw StateError("env " + std::to_string(env) + " has no episode yet; reset it first");
 }
 
-void BatchEnv::Impl::check_state(std::int32_t env, const sim::WorldState& state) const {
-  const sim::LoadedHouse& house = *house_of(state.spec, env).sim;
-  sim::World::check(house, state.spec);
-  const bool is_finite = std::isfinite(state.position.x) && std::isfinite(state.position.z) &&
-                         std::isfinite(state.yaw_deg);
-  if (is_finite && !house.collision.blocked(sim::disc_centre({state.position, state.yaw_deg}))) {
-    return;
-  }
-  throw StateError("env " + std::to_string(env) +
-                   ": the saved state does not fit its house; restore with the houses it was "
-                   "saved with");
-}
-
-sim::GoalFields BatchEnv::Impl::fields_of(const sim::EpisodeSpec& spec) {
-  return fields.get(houses[index(spec.house)].sim, spec);
+void BatchEnv::Impl::check_state(std::int32_t env, const sim::WorldState& state) {
+  const auto house = view_of(state.spec, env);
+  sim::World::check_state(*house, state);
 }
 
 /// What an env keeps beside its world, from the world's new episode.
@@ -124,47 +132,70 @@ void BatchEnv::Impl::begin(Env& env) const {
   env.is_playing = true;
 }
 
-/// Does a camera show the targets for the facts' sake, though its frame may not be wanted?
+/// Do the facts need to know what a camera sees, though its frame may not be wanted?
 bool BatchEnv::Impl::is_seen_by(const Env& env, int camera) const {
+  if (env.world.targets().empty() || index(camera) >= env.world.robot().cameras.size()) {
+    return false;
+  }
   if (camera < config.num_cameras) return true;
   return env.world.state().spec.goal == static_cast<std::int32_t>(sim::Goal::kHold);
 }
 
 void BatchEnv::Impl::draw(Env& env, int camera, render::Rasterizer& rasterizer,
                           const render::ImageView& image) {
-  rasterizer.draw(*house_of(env).scene, env.variation, mounted_camera(env.world.state(), camera),
-                  image);
+  const sim::World& world = env.world;
+  const sim::Rearrangement& things = world.state().things;
+  std::size_t count = 0;
+  for (const sim::Displaced& entry : things.entries()) {
+    env.moved[count++] = {entry.object, entry.center, entry.yaw_deg};
+  }
+  if (things.held >= 0) {
+    const sim::Solid box = current_box(world.surroundings(), world.pose(), things.held);
+    const float yaw = hand_of(world.robot(), world.pose()).yaw_deg + things.held_yaw_deg;
+    env.moved[count++] = {things.held,
+                          {box.base.centre.x, 0.5F * (box.y0 + box.y1), box.base.centre.z},
+                          sim::positive_degrees(yaw)};
+  }
+  env.variation.moved = {env.moved.data(), count};
+  env.variation.robot = draw_parts(world.robot(), world.pose(), env.parts);
+  rasterizer.draw(*houses[index(world.state().spec.house)].scene, env.variation,
+                  mounted_camera(world.robot(), world.state(), camera), image);
 }
 
 /// World -> frames and facts in the caller's memory.
-void BatchEnv::Impl::observe(std::int32_t env_id, render::Rasterizer& rasterizer,
+void BatchEnv::Impl::observe(std::int32_t env_id, bool is_drawn, render::Rasterizer& rasterizer,
                              const StepOutputs& out) {
   Env& env = envs[index(env_id)];
   const std::size_t frame_bytes = index(config.width) * index(config.height) * 3;
   std::uint8_t* frames = out.frames + index(env_id) * index(config.num_cameras) * frame_bytes;
   for (int camera = 0; camera < kNumCameras; ++camera) {
-    if (!is_seen_by(env, camera)) continue;
+    const bool is_wanted = is_drawn && camera < config.num_cameras;
+    const bool is_counted = is_seen_by(env, camera);
+    if (!is_wanted && !is_counted) continue;
     render::ImageView image;
     image.width = config.width;
     image.height = config.height;
-    if (camera < config.num_cameras) image.rgb = frames + index(camera) * frame_bytes;
+    if (is_wanted) image.rgb = frames + index(camera) * frame_bytes;
     draw(env, camera, rasterizer, image);
-    rasterizer.count_pixels(env.world.targets(), env.pixels_of(camera));
+    if (is_counted) rasterizer.count_pixels(env.world.targets(), env.pixels_of(camera));
   }
   env.world.write_facts(env.target_pixels(), out.facts[env_id]);
 }
 
-BatchEnv::BatchEnv(std::vector<PlayableHouse> houses, const BatchEnvConfig& config) {
+BatchEnv::BatchEnv(std::vector<PlayableHouse> houses, Robots robots, const BatchEnvConfig& config) {
   require_positive(config.num_envs, "num_envs");
   require_positive(config.num_threads, "num_threads");
   require_positive(config.width, "width");
   require_positive(config.height, "height");
-  if (config.num_cameras < 1 || config.num_cameras > kNumCameras) {
-    throw StateError("num_cameras is " + std::to_string(config.num_cameras) +
-                     "; the robot has a navigation camera (1) and a manipulation camera (2)");
-  }
+  require_positive(config.num_cameras, "num_cameras");
   if (houses.empty()) throw StateError("no houses; give at least one");
-  impl_ = std::make_unique<Impl>(std::move(houses), config);
+  if (robots.empty()) throw StateError("no robots; give at least one");
+  for (const auto& robot : robots) {
+    if (index(config.num_cameras) <= robot->cameras.size()) continue;
+    throw StateError("num_cameras is " + std::to_string(config.num_cameras) + "; the robot '" +
+                     robot->name + "' has " + std::to_string(robot->cameras.size()));
+  }
+  impl_ = std::make_unique<Impl>(std::move(houses), std::move(robots), config);
 }
 
 BatchEnv::~BatchEnv() = default;
@@ -176,25 +207,29 @@ void BatchEnv::reset(std::span<const std::int32_t> env_ids, std::span<const sim:
   Impl& impl = *impl_;
   impl.check_ids(env_ids);
   for (std::size_t i = 0; i < specs.size(); ++i) {
-    sim::World::check(*impl.house_of(specs[i], env_ids[i]).sim, specs[i]);
+    sim::World::check(*impl.view_of(specs[i], env_ids[i]), specs[i]);
   }
   impl.pool.parallel_for(env_ids.size(), [&](std::size_t i, int thread) {
     Impl::Env& env = impl.envs[index(env_ids[i])];
-    env.world.reset(impl.houses[index(specs[i].house)].sim, specs[i], impl.fields_of(specs[i]));
+    const auto house = impl.view_of(specs[i], env_ids[i]);
+    env.world.reset(house, specs[i], impl.fields.get(house, specs[i]));
     impl.begin(env);
-    impl.observe(env_ids[i], impl.rasterizers[index(thread)], out);
+    impl.observe(env_ids[i], true, impl.rasterizers[index(thread)], out);
   });
 }
 
-void BatchEnv::step(std::span<const std::int32_t> actions, const StepOutputs& out) {
+void BatchEnv::step(std::span<const std::int32_t> actions, std::span<const std::uint8_t> draw,
+                    const StepOutputs& out) {
   Impl& impl = *impl_;
   for (std::int32_t env = 0; env < impl.config.num_envs; ++env) {
     impl.check_playing(env);
-    sim::World::check(static_cast<sim::Action>(actions[index(env)]));
+    sim::World::check(impl.envs[index(env)].world.robot(),
+                      static_cast<sim::Action>(actions[index(env)]));
   }
   impl.pool.parallel_for(impl.envs.size(), [&](std::size_t i, int thread) {
     impl.envs[i].world.step(static_cast<sim::Action>(actions[i]));
-    impl.observe(static_cast<std::int32_t>(i), impl.rasterizers[index(thread)], out);
+    const bool is_drawn = draw.empty() || draw[i] != 0;
+    impl.observe(static_cast<std::int32_t>(i), is_drawn, impl.rasterizers[index(thread)], out);
   });
 }
 
@@ -208,7 +243,13 @@ void BatchEnv::render(std::span<const std::int32_t> env_ids, int camera, int wid
                      "; 0 is the navigation and 1 the manipulation camera");
   }
   impl.check_ids(env_ids);
-  for (const std::int32_t env : env_ids) impl.check_playing(env);
+  for (const std::int32_t env : env_ids) {
+    impl.check_playing(env);
+    const sim::RobotSpec& robot = impl.envs[index(env)].world.robot();
+    if (index(camera) < robot.cameras.size()) continue;
+    throw StateError("env " + std::to_string(env) + ": the robot '" + robot.name +
+                     "' has no manipulation camera");
+  }
   const std::size_t pixels = index(width) * index(height);
   impl.pool.parallel_for(env_ids.size(), [&](std::size_t i, int thread) {
     render::ImageView image;
@@ -246,10 +287,10 @@ void BatchEnv::restore(std::span<const std::int32_t> env_ids,
   for (std::size_t i = 0; i < states.size(); ++i) impl.check_state(env_ids[i], states[i]);
   impl.pool.parallel_for(env_ids.size(), [&](std::size_t i, int thread) {
     Impl::Env& env = impl.envs[index(env_ids[i])];
-    const sim::EpisodeSpec& spec = states[i].spec;
-    env.world.restore(impl.houses[index(spec.house)].sim, states[i], impl.fields_of(spec));
+    const auto house = impl.view_of(states[i].spec, env_ids[i]);
+    env.world.restore(house, states[i], impl.fields.get(house, states[i].spec));
     impl.begin(env);
-    impl.observe(env_ids[i], impl.rasterizers[index(thread)], out);
+    impl.observe(env_ids[i], true, impl.rasterizers[index(thread)], out);
   });
 }
 

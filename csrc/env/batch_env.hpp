@@ -12,7 +12,8 @@
 
 namespace flare::env {
 
-/// A house ready to be played and drawn.
+/// A house ready to be played and drawn, as the robot it was loaded for sees it; what it shares
+/// with other robots is made once.
 struct PlayableHouse {
   std::shared_ptr<const sim::LoadedHouse> sim;
   std::shared_ptr<const render::Scene> scene;
@@ -32,11 +33,13 @@ struct StepOutputs {
   sim::Facts* facts = nullptr;  // [N]
 };
 
+using Robots = std::vector<std::shared_ptr<const sim::RobotSpec>>;
+
 class BatchEnv {
  public:
-  /// Throws StateError for a count or size that is not positive, a number of cameras other than 1
-  /// or 2, or no houses.
-  BatchEnv(std::vector<PlayableHouse> houses, const BatchEnvConfig& config);
+  /// Throws StateError for a count or size that is not positive, no houses, no robots, or more
+  /// cameras than one of the robots has.
+  BatchEnv(std::vector<PlayableHouse> houses, Robots robots, const BatchEnvConfig& config);
   ~BatchEnv();
   BatchEnv(const BatchEnv&) = delete;
   BatchEnv& operator=(const BatchEnv&) = delete;
@@ -49,8 +52,11 @@ class BatchEnv {
              const StepOutputs& out);
 
   /// One action per env [N]. Throws StateError before the first reset of any env and for an action
-  /// that the embedded robot does not have; no env is changed then. Allocates nothing.
-  void step(std::span<const std::int32_t> actions, const StepOutputs& out);
+  /// that an env's robot does not have; no env is changed then. Allocates nothing.
+  /// @param draw  [N], 0: that env's frames are not wanted and not written; empty: all are. Facts
+  ///              are the same: what they need of the images is found without their colours.
+  void step(std::span<const std::int32_t> actions, std::span<const std::uint8_t> draw,
+            const StepOutputs& out);
 
   /// Draws the current state again at any size; null pointers are skipped.
   /// @param camera 0 navigation, 1 manipulation

@@ -1,23 +1,16 @@
 #include "env/cameras.hpp"
 
-#include "sim/body.hpp"
-
 namespace flare::env {
 
-render::Camera mounted_camera(const sim::WorldState& state, int camera) {
-  const bool is_navigation = camera == kNavigationCamera;
-  const Vec3 mount = is_navigation ? sim::kNavigationMount : sim::kManipulationMount;
-  const Vec2 ahead = heading(state.yaw_deg);
+render::Camera mounted_camera(const sim::RobotSpec& robot, const sim::WorldState& state,
+                              int camera) {
+  const auto index = static_cast<std::size_t>(camera);
+  const sim::CameraMount& mount = robot.cameras[index];
   render::Camera out;
-  // The body's right is its heading turned clockwise: (cos, -sin) in (x, z).
-  out.position = {state.position.x + ahead.z * mount.x + ahead.x * mount.z,
-                  sim::kAgentHeight + mount.y,
-                  state.position.z - ahead.x * mount.x + ahead.z * mount.z};
-  const sim::CameraSettings& settings = state.cameras;
-  out.yaw_deg =
-      is_navigation ? state.yaw_deg : sim::positive_degrees(state.yaw_deg + sim::kManipulationYaw);
-  out.pitch_deg = is_navigation ? settings.nav_pitch_deg : settings.manip_pitch_deg;
-  out.vertical_fov_deg = is_navigation ? settings.nav_fov_deg : settings.manip_fov_deg;
+  out.position = sim::to_world(robot.body, state.pose, mount.position);
+  out.yaw_deg = sim::positive_degrees(state.pose.yaw_deg + mount.yaw_deg);
+  out.pitch_deg = state.cameras[index].pitch_deg;
+  out.vertical_fov_deg = state.cameras[index].fov_deg;
   return out;
 }
 

@@ -1,4 +1,4 @@
-// The robot's two cameras in a world's current state.
+// A robot's cameras in a world's current state.
 #pragma once
 
 #include "render/camera.hpp"
@@ -8,9 +8,10 @@ namespace flare::env {
 
 inline constexpr int kNavigationCamera = 0;
 inline constexpr int kManipulationCamera = 1;
-inline constexpr int kNumCameras = 2;
+inline constexpr int kNumCameras = sim::kMaxCameras;
 
-/// Pose and projection of a camera that is mounted on the robot's body (sim/body.hpp).
-render::Camera mounted_camera(const sim::WorldState& state, int camera);
+/// Pose and projection of a camera that the robot has.
+render::Camera mounted_camera(const sim::RobotSpec& robot, const sim::WorldState& state,
+                              int camera);
 
 }  // namespace flare::env

@@ -10,9 +10,10 @@
 namespace flare::render {
 namespace {
 
-constexpr float kErrorPixels = 0.7F;     // of a level of detail, at most
-constexpr float kFlatPixels = 8.0F;      // triangles below this area have one colour
-constexpr float kTexelsPerPixel = 2.0F;  // along an area, from which the next mip level is used
+constexpr float kErrorPixels = 0.7F;        // of a level of detail, at most
+constexpr float kPixelsPerTriangle = 8.0F;  // finer levels show no more
+constexpr float kFlatPixels = 8.0F;         // triangles below this area have one colour
+constexpr float kTexelsPerPixel = 2.0F;     // along an area, from which the next mip level is used
 
 BoxTransform unit_axes(const BoxTransform& place) {
   const auto unit = [](Vec3 v) { return v * (1.0F / length(v)); };
@@ -54,11 +55,17 @@ std::uint32_t texel_at(const AssetTexture::Level& level, float u, float v) {
 const AssetLod& GeometryPass::choose_lod(const AssetMesh& mesh, const BoxTransform& place) const {
   const float scale = std::max({length(place.axis_x), length(place.axis_y), length(place.axis_z)});
   const float distance = std::max(length(place.center - view_.position), 0.01F);
-  const float largest = kErrorPixels * distance / (view_.focal * scale);
-  for (const AssetLod& lod : mesh.lods) {
-    if (lod.error <= largest) return lod;
+  const float per_meter = view_.focal * scale / distance;
+  const float diameter = length(mesh.size) * per_meter;
+  // The box covers about half of the square round its sphere.
+  const float most_triangles = 0.5F * diameter * diameter / kPixelsPerTriangle;
+  std::size_t level = 0;
+  while (level + 1 < mesh.lods.size() && mesh.lods[level].error * per_meter > kErrorPixels) {
+    const auto finer = static_cast<float>(mesh.lods[level + 1].indices.size() / 3);
+    if (finer > most_triangles) break;
+    ++level;
   }
-  return mesh.lods.back();
+  return mesh.lods[level];
 }
 
 void GeometryPass::transform(const AssetLod& lod, const BoxTransform& place) {

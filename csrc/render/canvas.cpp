@@ -132,12 +132,13 @@ void Canvas::scan_edge(FixedPoint top, FixedPoint bottom, int y0, int y1) {
   }
 }
 
-void Canvas::fill_spans(const PixelRect& box, const InverseDepth& plane, std::uint32_t primitive) {
+bool Canvas::fill_spans(const PixelRect& box, const InverseDepth& plane, std::uint32_t primitive) {
   // Copies: the compiler cannot know that the planes written do not hold these.
   const InverseDepth depth = plane;
   const F32x8 low = splat(depth.low);
   const F32x8 high = splat(depth.high);
   const I32x8 id = splat(static_cast<std::int32_t>(primitive));
+  I32x8 taken = {};
   for (int y = box.y0; y < box.y1; ++y) {
     const int x0 = std::max(box.x0, left_[static_cast<std::size_t>(y)]);
     const int x1 = std::min(box.x1, right_[static_cast<std::size_t>(y)]);
@@ -148,6 +149,7 @@ void Canvas::fill_spans(const PixelRect& box, const InverseDepth& plane, std::ui
       const F32x8 z = min(max(base + depth.a * centre, low), high);
       const auto old = load<F32x8>(depth_row + x);
       const I32x8 hit = covers(z > old);
+      taken |= hit;
       store(depth_row + x, hit ? z : old);
       store(primitive_row + x, hit ? id : load<I32x8>(primitive_row + x));
     };
@@ -166,18 +168,21 @@ void Canvas::fill_spans(const PixelRect& box, const InverseDepth& plane, std::ui
     }
     if (x < x1) partial();
   }
+  return lane_bits(taken) != 0;
 }
 
-bool Canvas::fill_small(std::span<const FixedPoint> corners, const PixelRect& box,
-                        const InverseDepth& plane, std::uint32_t primitive) {
+Canvas::Filled Canvas::fill_small(std::span<const FixedPoint> corners, const PixelRect& box,
+                                  const InverseDepth& plane, std::uint32_t primitive) {
   HalfPlanes planes;
-  if (!planes.set(corners, {box.x0 * kOne + kHalf, box.y0 * kOne + kHalf})) return false;
+  if (!planes.set(corners, {box.x0 * kOne + kHalf, box.y0 * kOne + kHalf}))
+    return Filled::kNotTried;
   const InverseDepth depth = plane;
   const F32x8 low = splat(depth.low);
   const F32x8 high = splat(depth.high);
   const I32x8 id = splat(static_cast<std::int32_t>(primitive));
   const I32x8 column = kLaneIndex + box.x0;
   const I32x8 beyond = column >= box.x1;  // a true lane is -1
+  I32x8 taken = {};
   const F32x8 along = depth.a * (to_float(column) + 0.5F);
   for (int y = box.y0; y < box.y1; ++y) {
     I32x8 outside = beyond;
@@ -191,10 +196,11 @@ bool Canvas::fill_small(std::span<const FixedPoint> corners, const PixelRect& bo
     const F32x8 z = min(max(base + along, low), high);
     const auto old = load<F32x8>(depth_at);
     const I32x8 hit = (z > old) & (outside >= 0);
+    taken |= hit;
     store(depth_at, hit ? z : old);
     store(primitive_at, hit ? id : load<I32x8>(primitive_at));
   }
-  return true;
+  return lane_bits(taken) != 0 ? Filled::kYes : Filled::kNo;
 }
 
 bool Canvas::fill(std::span<const FixedPoint> corners, const PixelRect& scissor,
@@ -211,7 +217,10 @@ bool Canvas::fill(std::span<const FixedPoint> corners, const PixelRect& scissor,
   const bool is_small = box.x1 - box.x0 <= kLanes && corners.size() <= HalfPlanes::kMost &&
                         high.x - low.x <= HalfPlanes::kSmall &&
                         high.y - low.y <= HalfPlanes::kSmall;
-  if (is_small && fill_small(corners, box, depth, primitive)) return true;
+  if (is_small) {
+    const Filled filled = fill_small(corners, box, depth, primitive);
+    if (filled != Filled::kNotTried) return filled == Filled::kYes;
+  }
   for (int y = box.y0; y < box.y1; ++y) {
     left_[static_cast<std::size_t>(y)] = std::numeric_limits<std::int32_t>::max();
     right_[static_cast<std::size_t>(y)] = std::numeric_limits<std::int32_t>::min();
@@ -224,8 +233,7 @@ bool Canvas::fill(std::span<const FixedPoint> corners, const PixelRect& scissor,
     if (a.y < b.y) scan_edge(a, b, box.y0, box.y1);
     if (a.y > b.y) scan_edge(b, a, box.y0, box.y1);
   }
-  fill_spans(box, depth, primitive);
-  return true;
+  return fill_spans(box, depth, primitive);
 }
 
 bool Canvas::hides(const PixelRect& rect, float inverse_depth) const {

@@ -36,7 +36,7 @@ class Canvas {
   /// the polygon; centres on a left or top edge belong to it, on a right or bottom edge not, so
   /// polygons that share an edge leave no gap and do not overlap. Exact in integers.
   /// A pixel takes the primitive if it is nearer than what is there; at equal depth what is there
-  /// stays. Returns false if the polygon lies between pixel centres, outside of every pixel.
+  /// stays. Returns whether any pixel took it.
   bool fill(std::span<const FixedPoint> corners, const PixelRect& scissor,
             const InverseDepth& depth, std::uint32_t primitive);
 
@@ -55,10 +55,12 @@ class Canvas {
     return static_cast<std::size_t>(y) * static_cast<std::size_t>(stride_);
   }
   void scan_edge(FixedPoint top, FixedPoint bottom, int y0, int y1);
-  /// Of at most eight columns, without divisions; false if it has to be done in spans.
-  bool fill_small(std::span<const FixedPoint> corners, const PixelRect& box,
-                  const InverseDepth& plane, std::uint32_t primitive);
-  void fill_spans(const PixelRect& box, const InverseDepth& plane, std::uint32_t primitive);
+  enum class Filled : std::uint8_t { kNo, kYes, kNotTried };
+  /// Of at most eight columns, without divisions; not tried for what has to be done in spans.
+  Filled fill_small(std::span<const FixedPoint> corners, const PixelRect& box,
+                    const InverseDepth& plane, std::uint32_t primitive);
+  [[nodiscard]] bool fill_spans(const PixelRect& box, const InverseDepth& plane,
+                                std::uint32_t primitive);
 
   int width_ = 0, height_ = 0, stride_ = 0;
   std::vector<float> depth_;                // 1/m, 0 where nothing is

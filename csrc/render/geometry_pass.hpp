@@ -33,7 +33,8 @@ class GeometryPass {
   void draw(const Mesh& mesh, std::uint16_t object_id, const PixelRect& scissor, Canvas& canvas);
 
   /// Draws a textured mesh; `place` takes its metres to the world. The level of detail is the
-  /// coarsest whose error is below a pixel at this distance.
+  /// coarsest whose error is below a pixel at this distance, or the finest whose triangles are
+  /// still some pixels large.
   void draw(const AssetMesh& mesh, const BoxTransform& place, std::uint16_t object_id,
             const PixelRect& scissor, Canvas& canvas);
 

@@ -7,13 +7,10 @@
 
 #include "core/geometry.hpp"
 #include "sim/house.hpp"
+#include "sim/rearrangement.hpp"
+#include "sim/robot.hpp"
 
 namespace flare::sim {
-
-inline constexpr float kBodyRadius = 0.1854628F;  // m, Stretch capsule
-inline constexpr float kBodyHeight = 1.435714F;   // m
-inline constexpr float kBodyCentreOffset =
-    -0.1092373F;  // m along the heading, from the reference point
 
 /// A straight piece of wall on the floor plan.
 struct Segment {
@@ -33,19 +30,39 @@ Vec2 closest_point(const Segment& segment, Vec2 point);
 bool contains(const Footprint& outer, const Footprint& inner);
 /// Do two straight pieces share a point?
 bool crosses(const Segment& s, const Segment& t);
+Bounds bounds_of(const Footprint& box);
 
-/// Obstacles of one house in a uniform grid. Immutable, shared by all worlds in the house.
+/// An opening of a wall that a robot can pass: metres along the wall from its p0, and its top.
+struct Gap {
+  float x0 = 0.0F, x1 = 0.0F;
+  float y1 = 0.0F;
+};
+
+/// In the order of x0.
+std::vector<Gap> passable_gaps(const House& house, int wall);
+
+/// Obstacles of one house for one body in a uniform grid. Immutable, shared by all worlds in the
+/// house whose robots have this body.
 class CollisionMap {
  public:
-  explicit CollisionMap(const House& house);
+  CollisionMap(const House& house, const BodySpec& body);
 
   /// Would a disc of `radius` around `centre` overlap a wall or an object in the body's height
   /// band? Touching is free. True outside the house's bounds.
-  [[nodiscard]] bool blocked(Vec2 centre, float radius = kBodyRadius) const;
+  /// @param things  what is no longer at home and does not block there; nullptr for nothing
+  [[nodiscard]] bool blocked(Vec2 centre, float radius,
+                             const Rearrangement* things = nullptr) const;
+  [[nodiscard]] bool blocked(Vec2 centre) const { return blocked(centre, body_.radius); }
 
   /// The same for a disc swept from a to b in sub-steps of at most half a radius. `a` itself is
   /// where the disc already is and is not checked.
-  [[nodiscard]] bool sweep_blocked(Vec2 a, Vec2 b, float radius = kBodyRadius) const;
+  [[nodiscard]] bool sweep_blocked(Vec2 a, Vec2 b, float radius,
+                                   const Rearrangement* things = nullptr) const;
+  [[nodiscard]] bool sweep_blocked(Vec2 a, Vec2 b) const {
+    return sweep_blocked(a, b, body_.radius);
+  }
+  /// Is a box in the way of the body, were nothing else there?
+  [[nodiscard]] static bool is_in_band(const BodySpec& body, float bottom, float top);
 
   /// Walls as they stand in the way: door gaps cut out, passages left out.
   [[nodiscard]] std::span<const Segment> walls() const { return segments_; }
@@ -56,12 +73,15 @@ class CollisionMap {
   void fill_grid();
   [[nodiscard]] int column(float x) const;
   [[nodiscard]] int row(float z) const;
-  [[nodiscard]] bool cell_blocks(int cell, Vec2 centre, float radius) const;
+  [[nodiscard]] bool cell_blocks(int cell, Vec2 centre, float radius,
+                                 const Rearrangement* things) const;
 
+  BodySpec body_;
   Bounds bounds_;
   int columns_ = 0, rows_ = 0;
   std::vector<Segment> segments_;
   std::vector<Footprint> footprints_;
+  std::vector<std::int32_t> objects_;  // of each footprint, index into House::objects
   // Compressed rows: the obstacles of cell c are items_[starts_[c] .. starts_[c + 1]), >= 0 a
   // segment, < 0 the footprint ~item. An obstacle is listed wherever it comes within a body radius,
   // so that a query for the body looks at one cell.

@@ -1,45 +1,30 @@
-// The shortest-path expert whose actions imitation learns from. A pure function of the world's
-// state (its plan included) and of what the camera sees: greedy along the geodesic field, and a
-// small lattice search where greed does not get nearer.
+// The experts whose actions imitation learns from, one for each kind of goal. Pure functions of the
+// world's state (its plan included) and, to see, of what the cameras show.
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <span>
 
 #include "sim/world.hpp"
 
 namespace flare::sim {
 
-class Expert {
- public:
-  /// Holds references: make one, ask next(), drop it.
-  /// @param pixels  [num_targets] of each target in the navigation image
-  Expert(const LoadedHouse& house, const GeodesicField& field, WorldState& state,
-         std::span<const std::int32_t> pixels);
+/// Word of the key of everything the experts draw.
+inline constexpr std::uint64_t kExpertDraws = 3;
 
-  [[nodiscard]] Action next();
+// The next action of an episode with that goal, done when there is no way on. Each writes nothing
+// but state.plan. @param field  World::field()
 
- private:
-  [[nodiscard]] Vec2 target_centre(int target) const;
-  [[nodiscard]] float target_distance(int target) const;
-  [[nodiscard]] std::optional<int> nearest_visible() const;
-  [[nodiscard]] bool is_free(Action action) const;
-  [[nodiscard]] std::optional<Action> turn(float error_deg, float tolerance_deg) const;
-  [[nodiscard]] Action finish(int target) const;
-  [[nodiscard]] Action look_for(int target);
-  [[nodiscard]] Vec2 waypoint(const GeodesicField& field, Vec2 disc, int cell) const;
-  [[nodiscard]] Action follow(const GeodesicField& field, int cell, float below);
-  [[nodiscard]] Action search(const GeodesicField& field, float below);
-  [[nodiscard]] float next_best() const;
-  [[nodiscard]] Action try_other_place();
-  [[nodiscard]] Action any_free(std::uint64_t draw) const;
-
-  const LoadedHouse& house_;
-  const GeodesicField& field_;
-  WorldState& state_;  // only its plan is written
-  std::span<const std::int32_t> pixels_;
-  Pose pose_;
-};
+/// Walks to where a target can be seen and turns to it. @param pixels  of the navigation camera
+Action expert_to_see(const LoadedHouse& house, const GeodesicField& field, WorldState& state,
+                     std::span<const std::int32_t> pixels);
+/// Walks to where the arm can take a target, and takes it.
+Action expert_to_hold(const LoadedHouse& house, const GeodesicField& field, WorldState& state);
+/// Walks into a goal room.
+Action expert_to_enter_room(const LoadedHouse& house, const GeodesicField& field,
+                            WorldState& state);
+/// Walks through all rooms, the nearest unseen one first, and reports each.
+/// @param field  nullptr when no room is left that can be walked to
+Action expert_to_visit_rooms(const LoadedHouse& house, const GeodesicField* field,
+                             WorldState& state);
 
 }  // namespace flare::sim

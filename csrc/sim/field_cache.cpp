@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sim/reach.hpp"
+
 namespace flare::sim {
 namespace {
 
@@ -21,8 +23,9 @@ std::size_t bytes_of(const GeodesicField& field) {
 
 GeodesicField field_to_goal(const LoadedHouse& house, Goal goal,
                             std::span<const std::int32_t> ids) {
-  if (goal != Goal::kEnterRoom) {
-    return house.grid.field_to_objects(house.house, house.collision, ids,
+  if (goal == Goal::kHold) return field_to_reach(house, ids);
+  if (goal == Goal::kSee) {
+    return house.grid.field_to_objects(house.house, house.collision, house.robot, ids,
                                        World::kVisibilityDistance);
   }
   std::uint64_t rooms = 0;

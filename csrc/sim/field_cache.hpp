@@ -15,12 +15,12 @@
 
 namespace flare::sim {
 
-/// Least-recently-used, safe from several threads. A field is a function of its key alone, so
-/// neither eviction nor the order of calls changes a result.
 /// The field that leads to one goal of a house.
 /// @param ids  target objects; for Goal::kEnterRoom rooms below kMaxRooms
 GeodesicField field_to_goal(const LoadedHouse& house, Goal goal, std::span<const std::int32_t> ids);
 
+/// Least-recently-used, safe from several threads. A field is a function of its key alone, so
+/// neither eviction nor the order of calls changes a result.
 class FieldCache {
  public:
   /// @param capacity_bytes  fields beyond it are dropped, oldest use first

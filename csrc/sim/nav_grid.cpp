@@ -49,11 +49,12 @@ float distance_to_object(const Object& object, Vec2 point) {
   return length(closest_point(footprint_of(object), point) - point);
 }
 
-NavGrid::NavGrid(const House& house, const CollisionMap& collision) : bounds_(house.bounds) {
+NavGrid::NavGrid(const House& house, const CollisionMap& collision, const BodySpec& body)
+    : bounds_(house.bounds) {
   const Vec2 size = bounds_.max - bounds_.min;
   columns_ = static_cast<int>(std::lround(std::floor(size.x / kSpacing))) + 3;
   row_count_ = static_cast<int>(std::lround(std::floor(size.z / kSpacing))) + 3;
-  keep_largest_component(free_places(collision), house);
+  keep_largest_component(free_places(collision, body.radius + kPlaceMargin), house);
   rooms_.reserve(cells_.size());
   for (const Vec2 cell : cells_) rooms_.push_back(room_at(house, cell));
 }
@@ -63,12 +64,12 @@ Vec2 NavGrid::place(int index) const {
           bounds_.min.z + kSpacing * static_cast<float>(index / columns_ - 1)};
 }
 
-std::vector<std::uint8_t> NavGrid::free_places(const CollisionMap& collision) const {
+std::vector<std::uint8_t> NavGrid::free_places(const CollisionMap& collision, float radius) const {
   std::vector<std::uint8_t> is_free(static_cast<std::size_t>(columns_ * row_count_), 0);
   for (int r = 1; r + 1 < row_count_; ++r) {
     for (int c = 1; c + 1 < columns_; ++c) {
       const int index = r * columns_ + c;
-      is_free[static_cast<std::size_t>(index)] = !collision.blocked(place(index), kPlaceRadius);
+      is_free[static_cast<std::size_t>(index)] = !collision.blocked(place(index), radius);
     }
   }
   return is_free;
@@ -199,24 +200,31 @@ GeodesicField NavGrid::field_to_rooms(const House& house, std::uint64_t rooms) c
 }
 
 GeodesicField NavGrid::field_to_cells(std::span<const std::int32_t> goal_cells) const {
+  std::vector<GoalCell> goals;
+  for (const std::int32_t cell : goal_cells) goals.push_back({cell, -1});
+  return field_to_goals(goals);
+}
+
+GeodesicField NavGrid::field_to_goals(std::span<const GoalCell> goal_cells) const {
   GeodesicField field;
   field.distance.assign(cells_.size(), -1.0F);
   field.next.assign(cells_.size(), -1);
   field.goal.assign(cells_.size(), -1);
-  for (const std::int32_t cell : goal_cells) {
-    field.distance[static_cast<std::size_t>(cell)] = 0.0F;
-    field.next[static_cast<std::size_t>(cell)] = cell;
+  for (const auto& [cell, goal] : goal_cells) {
+    const auto i = static_cast<std::size_t>(cell);
+    if (field.distance[i] == 0.0F) continue;  // the first goal keeps its cell
+    field.distance[i] = 0.0F;
+    field.next[i] = cell;
+    field.goal[i] = goal;
   }
   spread(field);
   return field;
 }
 
 GeodesicField NavGrid::field_to_objects(const House& house, const CollisionMap& collision,
+                                        const RobotSpec& robot,
                                         std::span<const std::int32_t> objects, float reach) const {
-  GeodesicField field;
-  field.distance.assign(cells_.size(), -1.0F);
-  field.next.assign(cells_.size(), -1);
-  field.goal.assign(cells_.size(), -1);
+  std::vector<GoalCell> goals;
   const auto mark = [&](std::size_t target, const TargetSight& sight, auto&& qualifies) {
     bool any = false;
     const Bounds& area = sight.area();
@@ -227,21 +235,17 @@ GeodesicField NavGrid::field_to_objects(const House& house, const CollisionMap& 
         const std::int32_t cell = cell_at_[static_cast<std::size_t>(r * columns_ + c)];
         if (cell < 0 || !qualifies(cells_[static_cast<std::size_t>(cell)])) continue;
         any = true;
-        const auto i = static_cast<std::size_t>(cell);
-        field.distance[i] = 0.0F;
-        field.next[i] = cell;
-        if (field.goal[i] < 0) field.goal[i] = static_cast<std::int8_t>(target);
+        goals.push_back({cell, static_cast<std::int8_t>(target)});
       }
     }
     return any;
   };
   for (std::size_t k = 0; k < objects.size(); ++k) {
-    const TargetSight sight(house, collision, objects[k], reach);
+    const TargetSight sight(house, collision, robot, objects[k], reach);
     const bool is_seen = mark(k, sight, [&](Vec2 point) { return sight.seen_from(point); });
     if (!is_seen) mark(k, sight, [&](Vec2 point) { return sight.in_reach(point); });
   }
-  spread(field);
-  return field;
+  return field_to_goals(goals);
 }
 
 }  // namespace flare::sim

@@ -3,7 +3,7 @@
 //
 // A cell is a place for the centre of the body's disc, not for the agent's reference point: a walk
 // moves the disc along its heading whatever the heading is, so one grid serves all headings. The
-// reference point is 0.109 m ahead of the disc; a start (x, z, yaw) near a cell is therefore to be
+// reference point may be off the disc's centre; a start (x, z, yaw) near a cell is therefore to be
 // checked with CollisionMap::blocked.
 #pragma once
 
@@ -28,13 +28,13 @@ struct GeodesicField {
 class NavGrid {
  public:
   static constexpr float kSpacing = 0.1F;  // m
-  // m, what a place must be free for: a centimetre more than the body, since moves of 0.2 m and
-  // turns of 6 degrees cannot follow a gap that fits exactly. (The original's narrowest navigation
-  // mesh is for a radius of 0.2.)
-  static constexpr float kPlaceRadius = 0.195F;
+  // m, what a place must be free for beyond the body, since moves of 0.2 m and turns of 6 degrees
+  // cannot follow a gap that fits exactly. (The original's narrowest navigation mesh is for a
+  // radius of 0.2 m, its robot's is 0.1855 m.)
+  static constexpr float kPlaceMargin = 0.0095372F;
   static constexpr float kNearestMax = 0.5F;  // m, nearest_cell looks no farther
 
-  NavGrid(const House& house, const CollisionMap& collision);
+  NavGrid(const House& house, const CollisionMap& collision, const BodySpec& body);
 
   [[nodiscard]] int num_cells() const { return static_cast<int>(cells_.size()); }
   [[nodiscard]] std::span<const Vec2> cells() const { return cells_; }          // largest component
@@ -47,8 +47,15 @@ class NavGrid {
   /// not hidden behind another object (sight.hpp) are the goals of an object that has any.
   /// Throws nothing; all -1 when no cell qualifies.
   [[nodiscard]] GeodesicField field_to_objects(const House& house, const CollisionMap& collision,
+                                               const RobotSpec& robot,
                                                std::span<const std::int32_t> objects,
                                                float reach) const;
+  /// Distances to a set of cells, each with the index that GeodesicField::goal is to tell.
+  struct GoalCell {
+    std::int32_t cell;
+    std::int8_t goal;
+  };
+  [[nodiscard]] GeodesicField field_to_goals(std::span<const GoalCell> goal_cells) const;
   /// Distances to stand inside one of the rooms, clear of their edges where they are wide enough.
   /// @param rooms  bit r: room r
   [[nodiscard]] GeodesicField field_to_rooms(const House& house, std::uint64_t rooms) const;
@@ -56,7 +63,8 @@ class NavGrid {
   [[nodiscard]] GeodesicField field_to_cells(std::span<const std::int32_t> goal_cells) const;
 
  private:
-  [[nodiscard]] std::vector<std::uint8_t> free_places(const CollisionMap& collision) const;
+  [[nodiscard]] std::vector<std::uint8_t> free_places(const CollisionMap& collision,
+                                                      float radius) const;
   void keep_largest_component(const std::vector<std::uint8_t>& is_free, const House& house);
   [[nodiscard]] Vec2 place(int index) const;
   [[nodiscard]] int column_near(float x) const;

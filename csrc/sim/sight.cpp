@@ -4,19 +4,10 @@
 #include <array>
 #include <cmath>
 
-#include "sim/body.hpp"
-
 namespace flare::sim {
 namespace {
 
-constexpr float kEyeHeight = kAgentHeight + kNavigationMount.y;
-// The camera is this far ahead of the body's disc when the robot faces the target.
-constexpr float kEyeAhead = kNavigationMount.z - kBodyCentreOffset;
-// Tangents of the lowest and highest angle the camera sees: 27 degrees down with a field of view of
-// 59, less 3 degrees for the noise of both.
-constexpr float kLowestSlope = -1.3514F;   // tan(-53.5 degrees)
-constexpr float kHighestSlope = -0.0087F;  // tan(-0.5 degrees)
-constexpr float kSlab = 0.1F;              // m, thickness of a table's top
+constexpr float kSlab = 0.1F;  // m, thickness of a table's top
 
 bool overlaps(const Bounds& a, const Bounds& b) {
   return a.min.x <= b.max.x && b.min.x <= a.max.x && a.min.z <= b.max.z && b.min.z <= a.max.z;
@@ -66,8 +57,16 @@ Range inside(const Footprint& box, Vec2 from, Vec2 to) {
 
 }  // namespace
 
-TargetSight::TargetSight(const House& house, const CollisionMap& collision, int object, float reach)
+TargetSight::TargetSight(const House& house, const CollisionMap& collision, const RobotSpec& robot,
+                         int object, float reach)
     : reach_(reach) {
+  const CameraMount& camera = robot.cameras[0];
+  eye_height_ = robot.body.reference_height + camera.position.y;
+  eye_ahead_ = camera.position.z - robot.body.centre_offset;
+  // Less the noise of pitch and of half the field of view, and half a degree.
+  const float half = 0.5F * (camera.fov_deg - camera.fov_noise_deg) - camera.pitch_noise_deg - 0.5F;
+  lowest_slope_ = std::tan(-std::min(camera.pitch_deg + half, 89.0F) * kRadiansPerDegree);
+  highest_slope_ = std::tan(-std::max(camera.pitch_deg - half, -89.0F) * kRadiansPerDegree);
   const Object& target = house.objects[static_cast<std::size_t>(object)];
   box_ = footprint_of(target);
   y0_ = target.center.y - 0.5F * target.size.y;
@@ -113,15 +112,15 @@ bool TargetSight::hidden(Vec2 from, Vec2 to) const {
   return std::any_of(occluders_.begin(), occluders_.end(), [&](const Occluder& other) {
     const Range range = inside(other.box, from, to);
     if (range.begin >= range.end) return false;
-    const float y_in = kEyeHeight + (end_y - kEyeHeight) * range.begin;
-    const float y_out = kEyeHeight + (end_y - kEyeHeight) * range.end;
+    const float y_in = eye_height_ + (end_y - eye_height_) * range.begin;
+    const float y_out = eye_height_ + (end_y - eye_height_) * range.end;
     return std::min(y_in, y_out) < other.y1 && std::max(y_in, y_out) > other.y0;
   });
 }
 
 bool TargetSight::seen_from(Vec2 point) const {
-  const float apart = std::max(0.05F, length(box_.centre - point) - kEyeAhead);
-  if (y1_ - kEyeHeight < kLowestSlope * apart || y0_ - kEyeHeight > kHighestSlope * apart) {
+  const float apart = std::max(0.05F, length(box_.centre - point) - eye_ahead_);
+  if (y1_ - eye_height_ < lowest_slope_ * apart || y0_ - eye_height_ > highest_slope_ * apart) {
     return false;
   }
   return in_reach(point) && !hidden(point, box_.centre);

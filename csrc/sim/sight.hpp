@@ -13,7 +13,8 @@ namespace flare::sim {
 class TargetSight {
  public:
   /// @param object  index into house.objects  @param reach  m, horizontal, to the object's box
-  TargetSight(const House& house, const CollisionMap& collision, int object, float reach);
+  TargetSight(const House& house, const CollisionMap& collision, const RobotSpec& robot, int object,
+              float reach);
 
   [[nodiscard]] const Bounds& area() const { return area_; }  // no point outside it qualifies
   /// Is the box within reach of a body at `point` that faces it, with no wall between and not
@@ -29,6 +30,8 @@ class TargetSight {
   };
   [[nodiscard]] bool hidden(Vec2 from, Vec2 to) const;
 
+  float eye_height_, eye_ahead_;        // m; ahead of the body's disc, facing the target
+  float lowest_slope_, highest_slope_;  // tangents of what the camera sees
   Footprint box_;
   float y0_, y1_;  // m, of the target's box
   float reach_;

@@ -9,7 +9,7 @@
 #include "core/error.hpp"
 #include "core/rng.hpp"
 #include "sim/expert.hpp"
-#include "sim/polygon.hpp"
+#include "sim/grasp.hpp"
 
 namespace flare::sim {
 namespace {
@@ -38,11 +38,6 @@ std::uint64_t draw_seed(const EpisodeSpec& spec, std::int32_t allowed, std::uint
 
 }  // namespace
 
-LoadedHouse::LoadedHouse(House house_in)
-    : house(std::move(house_in)), collision(house), grid(house, collision) {
-  for (const Room& room : house.rooms) room_centroids.push_back(centroid(room.polygon));
-}
-
 void ExpertPlan::assign(std::span<const Action> way) {
   size = static_cast<std::uint8_t>(std::min(way.size(), kMost));
   for (std::size_t i = 0; i < size; ++i) actions[i] = static_cast<std::uint8_t>(way[i]);
@@ -53,19 +48,21 @@ void ExpertPlan::pop() {
   --size;
 }
 
-CameraSettings draw_cameras(const EpisodeSpec& spec) {
-  CameraSettings cameras;
-  if (spec.camera_noise == 0) return cameras;
+Cameras draw_cameras(const RobotSpec& robot, const EpisodeSpec& spec) {
+  Cameras cameras;
+  const std::size_t count = robot.cameras.size();
   // 20 values from -range up, as the original's grids: the upper end itself is never drawn.
-  const auto draw = [&](std::uint64_t index, float range) {
+  const auto draw = [&](std::size_t index, float range) {
+    if (spec.camera_noise == 0) return 0.0F;
     constexpr float kValues = 20.0F;
     const float u = keyed_uniform(spec.seed, 0, 0, kCameraDraws, index);
     return -range + 2.0F * range / kValues * std::floor(u * kValues);
   };
-  cameras.nav_pitch_deg += draw(0, 2.0F);
-  cameras.manip_pitch_deg += draw(1, 2.0F);
-  cameras.nav_fov_deg += draw(2, 1.0F);
-  cameras.manip_fov_deg += draw(3, 1.0F);
+  for (std::size_t i = 0; i < count; ++i) {
+    const CameraMount& mount = robot.cameras[i];
+    cameras[i] = {mount.pitch_deg + draw(i, mount.pitch_noise_deg),
+                  mount.fov_deg + draw(kMaxCameras + i, mount.fov_noise_deg)};
+  }
   return cameras;
 }
 
@@ -102,13 +99,40 @@ void World::check(const LoadedHouse& house, const EpisodeSpec& spec) {
     throw StateError(where + "target " + std::to_string(target) + " is not one of the house's " +
                      std::to_string(num_objects) + " objects");
   }
+  if (spec.goal == static_cast<std::int32_t>(Goal::kHold) && !house.robot.arm) {
+    throw StateError(where + "the goal is to hold, and the robot '" + house.robot.name +
+                     "' has no arm");
+  }
   const bool is_finite =
       std::isfinite(spec.x) && std::isfinite(spec.z) && std::isfinite(spec.yaw_deg);
-  if (!is_finite || house.collision.blocked(disc_centre({{spec.x, spec.z}, spec.yaw_deg}))) {
+  const Pose start = start_pose(house.robot, {spec.x, spec.z}, spec.yaw_deg);
+  if (!is_finite || house.collision.blocked(disc_centre(house.robot.body, start))) {
     throw StateError(where + "the start (x " + std::to_string(spec.x) + ", z " +
                      std::to_string(spec.z) + ", yaw " + std::to_string(spec.yaw_deg) +
                      ") is inside an obstacle; take one for which House.blocked is False");
   }
+}
+
+void World::check_state(const LoadedHouse& house, const WorldState& state) {
+  check(house, state.spec);
+  const auto num_objects = static_cast<std::int32_t>(house.house.objects.size());
+  const Rearrangement& things = state.things;
+  const auto is_object = [&](std::int32_t object) { return object >= 0 && object < num_objects; };
+  const bool is_known =
+      (things.held == -1 || (is_object(things.held) && house.robot.arm)) &&
+      things.num_displaced >= 0 && things.num_displaced <= kMaxDisplaced &&
+      std::all_of(things.entries().begin(), things.entries().end(),
+                  [&](const Displaced& entry) { return is_object(entry.object); });
+  const bool is_finite = std::isfinite(state.pose.position.x) &&
+                         std::isfinite(state.pose.position.z) && std::isfinite(state.pose.yaw_deg);
+  // Walls and what is at home; something may have been put down in the robot's own place.
+  const Vec2 disc = disc_centre(house.robot.body, state.pose);
+  if (is_known && is_finite && !house.collision.blocked(disc, house.robot.body.radius, &things)) {
+    return;
+  }
+  throw StateError(house.house.source +
+                   ": the saved state does not fit this house; restore with the houses and robots "
+                   "it was saved with");
 }
 
 void World::reset(std::shared_ptr<const LoadedHouse> house, const EpisodeSpec& spec,
@@ -118,9 +142,8 @@ void World::reset(std::shared_ptr<const LoadedHouse> house, const EpisodeSpec& s
   fields_ = std::move(fields);
   state_ = WorldState{};
   state_.spec = spec;
-  state_.position = {spec.x, spec.z};
-  state_.yaw_deg = positive_degrees(spec.yaw_deg);
-  state_.cameras = draw_cameras(spec);
+  state_.pose = start_pose(house_->robot, {spec.x, spec.z}, spec.yaw_deg);
+  state_.cameras = draw_cameras(house_->robot, spec);
   enter_room();
   note_progress();
   state_.stalled = 0;
@@ -135,46 +158,55 @@ void World::restore(std::shared_ptr<const LoadedHouse> house, const WorldState& 
 
 std::span<const std::int32_t> World::targets() const { return targets_of(state_.spec); }
 
-void World::check(Action action) {
+void World::check(const RobotSpec& robot, Action action) {
   const auto id = static_cast<std::int32_t>(action);
   if (id < 0 || id >= kNumActions) {
     throw StateError("action " + std::to_string(id) + " is not one of the " +
                      std::to_string(kNumActions) + " actions 0 to " +
                      std::to_string(kNumActions - 1));
   }
-  if (action >= Action::kPickup) {
-    throw StateError(std::string(kActionNames[static_cast<std::size_t>(id)]) +
-                     ": the embedded robot's arm is not simulated; use the navigation actions");
-  }
+  const auto index = static_cast<std::size_t>(id);
+  if (robot.has_action[index]) return;
+  throw StateError(std::string(kActionNames[index]) + ": the robot '" + robot.name +
+                   "' does not have this action");
 }
 
 void World::step(Action action) {
-  check(action);
-  const std::optional<Pose> target = moved(house_->collision, pose(), action);
-  state_.collided = flag(!target);
-  state_.last_action_success = flag(target.has_value());
+  check(robot(), action);
   state_.last_action = static_cast<std::int32_t>(action);
-  state_.sub_done_success = flag(action == Action::kSubDone && report_room());
-  if (action == Action::kSubDone) state_.last_action_success = state_.sub_done_success;
   ++state_.step;
-  const bool is_planned =
-      state_.plan.size > 0 && target && state_.plan.actions[0] == static_cast<std::uint8_t>(action);
+  state_.collided = 0;
+  state_.picked_up = flag(action == Action::kPickup && pick_up(*house_, pose(), state_.things));
+  state_.dropped = flag(action == Action::kDropoff && drop(*house_, pose(), state_.things));
+  state_.sub_done_success = flag(action == Action::kSubDone && report_room());
+  const bool is_moved = move(action);
+  state_.last_action_success = flag(is_moved && action != Action::kPickup);
+  if (action == Action::kSubDone) state_.last_action_success = state_.sub_done_success;
+  const bool is_planned = state_.plan.size > 0 && is_moved &&
+                          state_.plan.actions[0] == static_cast<std::uint8_t>(action);
   if (is_planned) {
     state_.plan.pop();
   } else {
     state_.plan.size = 0;
   }
-  if (target) {
-    state_.travelled += length(target->position - state_.position);
-    state_.position = target->position;
-    state_.yaw_deg = target->yaw_deg;
-    enter_room();
-  }
   note_progress();
 }
 
+bool World::move(Action action) {
+  const std::optional<Pose> target = target_pose(robot(), pose(), action);
+  if (!target) return false;
+  if (is_way_blocked(surroundings(), pose(), *target)) {
+    state_.collided = 1;
+    return false;
+  }
+  state_.travelled += length(target->position - pose().position);
+  state_.pose = *target;
+  enter_room();
+  return true;
+}
+
 void World::enter_room() {
-  const int room = room_at(house_->house, state_.position);
+  const int room = room_at(house_->house, pose().position);
   if (room < 0 || room >= kMaxRooms) return;
   state_.last_room = room;
   const std::uint64_t bit = std::uint64_t{1} << static_cast<unsigned>(room);
@@ -197,7 +229,7 @@ bool World::report_room() {
 const GeodesicField* World::field() const {
   if (fields_.empty()) return nullptr;
   if (state_.spec.goal != static_cast<std::int32_t>(Goal::kVisitRooms)) return fields_[0].get();
-  const int cell = house_->grid.nearest_cell(disc_centre(pose()));
+  const int cell = house_->grid.nearest_cell(disc_centre(robot().body, pose()));
   const GeodesicField* nearest = nullptr;
   float least = -1.0F;
   for (std::size_t r = 0; cell >= 0 && r < fields_.size(); ++r) {
@@ -214,7 +246,7 @@ void World::note_progress() {
   ++state_.stalled;
   const GeodesicField* to_goal = field();
   if (to_goal == nullptr) return;
-  const int cell = house_->grid.nearest_cell(disc_centre(pose()));
+  const int cell = house_->grid.nearest_cell(disc_centre(robot().body, pose()));
   if (cell < 0) return;
   const float distance = to_goal->distance[static_cast<std::size_t>(cell)];
   const bool is_nearer = state_.best_geodesic < 0.0F ||
@@ -227,10 +259,12 @@ void World::note_progress() {
 
 Action World::expert_action(const TargetPixels& pixels) {
   const GeodesicField* to_goal = field();
-  if (to_goal == nullptr || state_.spec.goal != static_cast<std::int32_t>(Goal::kSee)) {
-    return Action::kDone;
-  }
-  return Expert(*house_, *to_goal, state_, pixels.navigation).next();
+  const auto goal = static_cast<Goal>(state_.spec.goal);
+  if (goal == Goal::kVisitRooms) return expert_to_visit_rooms(*house_, to_goal, state_);
+  if (to_goal == nullptr) return Action::kDone;
+  if (goal == Goal::kHold) return expert_to_hold(*house_, *to_goal, state_);
+  if (goal == Goal::kEnterRoom) return expert_to_enter_room(*house_, *to_goal, state_);
+  return expert_to_see(*house_, *to_goal, state_, pixels.navigation);
 }
 
 }  // namespace flare::sim

@@ -8,23 +8,11 @@
 #include <vector>
 
 #include "sim/action.hpp"
-#include "sim/body.hpp"
-#include "sim/collision.hpp"
 #include "sim/facts.hpp"
-#include "sim/house.hpp"
-#include "sim/kinematics.hpp"
-#include "sim/nav_grid.hpp"
+#include "sim/loaded_house.hpp"
+#include "sim/surroundings.hpp"
 
 namespace flare::sim {
-
-/// A house with what is derived from it. Immutable, shared by all worlds that play in it.
-struct LoadedHouse {
-  House house;
-  CollisionMap collision;
-  NavGrid grid;
-  std::vector<Vec2> room_centroids;  // [num_rooms]
-  LoadedHouse(House house_in);       // NOLINT(google-explicit-constructor)
-};
 
 /// What leads to an episode's goal: for visit_rooms one field per room, else one, or none without
 /// targets.
@@ -35,15 +23,15 @@ struct TargetPixels {
   std::span<const std::int32_t> navigation, manipulation;
 };
 
-/// Camera parameters of one episode (flare.md section 2.2).
+/// What of one camera changes from episode to episode (flare.md section 2.2).
 struct CameraSettings {
-  float nav_pitch_deg = 27.0F, nav_fov_deg = 59.0F;
-  float manip_pitch_deg = 33.0F, manip_fov_deg = 59.0F;
+  float pitch_deg = 0.0F, fov_deg = 0.0F;
 };
+using Cameras = std::array<CameraSettings, kMaxCameras>;
 
 /// The settings of an episode: drawn from its seed as the original does at a house load when
-/// spec.camera_noise is 1, else the middle of each range.
-CameraSettings draw_cameras(const EpisodeSpec& spec);
+/// spec.camera_noise is 1, else the middle of each range. Zeros for a camera the robot lacks.
+Cameras draw_cameras(const RobotSpec& robot, const EpisodeSpec& spec);
 
 /// Seed of the episode's wall and floor materials, 0 for the house's own. The original randomises
 /// materials in training with probability 0.8 (flare.md section 2.7); here where spec.randomise
@@ -73,47 +61,54 @@ struct WorldState {
   EpisodeSpec spec{};
   std::uint64_t rooms_seen = 0;
   std::uint64_t rooms_reported = 0;
-  Vec2 position;
-  float yaw_deg = 0.0F;
+  Pose pose;
   float travelled = 0.0F;
   std::int32_t step = 0;
   std::int32_t last_action = -1;
   float best_geodesic = -1.0F;  // m, least of the episode so far, -1 before one is known
   std::int32_t stalled = 0;     // actions since it last became smaller
   std::int32_t last_room = -1;  // the room the agent is in, or was in last
-  CameraSettings cameras;
+  Cameras cameras;
+  Rearrangement things;
   ExpertPlan plan;
   std::uint8_t last_action_success = 1;
   std::uint8_t collided = 0;
   std::uint8_t sub_done_success = 0;
-  std::array<std::uint8_t, 1> unused{};
+  std::uint8_t picked_up = 0;  // the last action took an object
+  std::uint8_t dropped = 0;    // the last action let one go
+  std::array<std::uint8_t, 3> unused{};
 };
-static_assert(sizeof(WorldState) == 232, "saved states have no hidden padding");
+static_assert(sizeof(WorldState) == 912, "saved states have no hidden padding");
 
 class World {
  public:
-  static constexpr float kAgentHeight = sim::kAgentHeight;
   static constexpr float kVisibilityDistance = 2.0F;  // m
 
-  /// Throws StateError if the start is not a free place of the house or a target is out of range.
+  /// Throws StateError if the start is not a free place of the house, a target is out of range or
+  /// the goal asks for what the robot cannot do.
   static void check(const LoadedHouse& house, const EpisodeSpec& spec);
+
+  /// Throws StateError for a saved state that does not fit the house.
+  static void check_state(const LoadedHouse& house, const WorldState& state);
 
   /// Starts an episode. Throws as check does, then changes nothing.
   /// @param fields  FieldCache::get of the same house and spec
   void reset(std::shared_ptr<const LoadedHouse> house, const EpisodeSpec& spec, GoalFields fields);
 
-  /// Executes one action: a blocked move or rotation fails and changes nothing. done moves nothing;
-  /// sub_done reports the room the agent is in, or was in last (flare.md section 4.4). Throws
-  /// StateError for actions of the arm, which the embedded robot does not have.
+  /// Executes one action of the robot. A motion that is blocked, and one of a joint at its stop,
+  /// fails and changes nothing. done moves nothing; sub_done reports the room the agent is in, or
+  /// was in last (flare.md section 4.4); pickup and dropoff are grasp.hpp's. Throws as check does.
   void step(Action action);
 
-  /// Throws StateError for an action that step would refuse.
-  static void check(Action action);
-
+  /// Throws StateError for an action that the robot does not have.
+  static void check(const RobotSpec& robot, Action action);
   [[nodiscard]] const WorldState& state() const { return state_; }
   [[nodiscard]] const LoadedHouse& house() const { return *house_; }
   [[nodiscard]] std::span<const std::int32_t> targets() const;
-  [[nodiscard]] Pose pose() const { return {state_.position, state_.yaw_deg}; }
+  [[nodiscard]] const RobotSpec& robot() const { return house_->robot; }
+  [[nodiscard]] const Pose& pose() const { return state_.pose; }
+  /// For looking ahead with moved() and reaching_pose(); refers to this world.
+  [[nodiscard]] Surroundings surroundings() const { return {*house_, state_.things}; }
   void restore(std::shared_ptr<const LoadedHouse> house, const WorldState& state,
                GoalFields fields);
 
@@ -123,16 +118,17 @@ class World {
   /// nearest room not seen yet.
   [[nodiscard]] const GeodesicField* field() const;
 
-  /// The expert's next action: walks the geodesic field, turns until the nearest target is centred
-  /// and visible, then done. Keeps its plan in the state.
+  /// The next action of the expert for the episode's goal (expert.hpp). Keeps its plan in the state.
   [[nodiscard]] Action expert_action(const TargetPixels& pixels);
 
  private:
+  bool move(Action action);  // false if it fails
   void note_progress();
   void enter_room();
   bool report_room();  // false if the room was reported before, or there is none
   void write_rooms(Facts& facts) const;
   void write_targets(const TargetPixels& pixels, Facts& facts) const;
+  void write_hand(Facts& facts) const;
   void write_walk(Facts& facts) const;
 
   std::shared_ptr<const LoadedHouse> house_;

@@ -38,8 +38,8 @@ void World::write_facts(const TargetPixels& pixels, Facts& facts) const {
   FLARE_ASSERT(pixels.navigation.size() == targets().size());
   FLARE_ASSERT(pixels.manipulation.size() == targets().size());
   facts = Facts{};
-  facts.position = {state_.position.x, kAgentHeight, state_.position.z};
-  facts.yaw_deg = state_.yaw_deg;
+  facts.position = {pose().position.x, robot().body.reference_height, pose().position.z};
+  facts.yaw_deg = pose().yaw_deg;
   facts.travelled = state_.travelled;
   facts.step = state_.step;
   facts.last_action = state_.last_action;
@@ -52,9 +52,15 @@ void World::write_facts(const TargetPixels& pixels, Facts& facts) const {
   facts.robot = state_.spec.robot;
   facts.max_steps = state_.spec.max_steps;
   facts.time_left = state_.spec.max_steps > 0 ? state_.spec.max_steps - state_.step : -1;
-  facts.held_object = -1;
+  facts.picked_up = state_.picked_up;
+  facts.dropped = state_.dropped;
+  facts.held_object = state_.things.held;
+  facts.arm_lift = pose().arm.lift;
+  facts.arm_extension = pose().arm.extension;
+  facts.wrist_yaw_deg = pose().arm.wrist_yaw_deg;
   write_rooms(facts);
   write_targets(pixels, facts);
+  if (robot().arm) write_hand(facts);
   write_walk(facts);
   if (state_.last_action == static_cast<std::int32_t>(Action::kDone)) {
     facts.last_action_success = flag(is_reached(facts));
@@ -62,7 +68,7 @@ void World::write_facts(const TargetPixels& pixels, Facts& facts) const {
 }
 
 void World::write_rooms(Facts& facts) const {
-  facts.room = room_at(house_->house, state_.position);
+  facts.room = room_at(house_->house, pose().position);
   facts.num_rooms = static_cast<std::int32_t>(house_->house.rooms.size());
   facts.rooms_seen = state_.rooms_seen;
   facts.rooms_reported = state_.rooms_reported;
@@ -70,25 +76,25 @@ void World::write_rooms(Facts& facts) const {
   facts.target_rooms = state_.spec.target_rooms;
   facts.in_target_room = flag(has_bit(state_.spec.target_rooms, facts.room));
   facts.room_distance = -1.0F;
-  for (std::size_t r = 0; r < house_->room_centroids.size(); ++r) {
+  for (std::size_t r = 0; r < house_->shared->room_centroids.size(); ++r) {
     if (!has_bit(state_.spec.target_rooms, static_cast<int>(r))) continue;
-    const float distance = length(house_->room_centroids[r] - state_.position);
+    const float distance = length(house_->shared->room_centroids[r] - pose().position);
     if (facts.room_distance >= 0.0F && facts.room_distance <= distance) continue;
     facts.room_distance = distance;
   }
 }
 
 void World::write_targets(const TargetPixels& pixels, Facts& facts) const {
-  const auto& objects = house_->house.objects;
-  const Vec3 agent = {state_.position.x, kAgentHeight, state_.position.z};
+  const Vec2 here = pose().position;
+  const Vec3 agent = {pose().position.x, robot().body.reference_height, pose().position.z};
   facts.num_targets = state_.spec.num_targets;
   facts.target_distance = -1.0F;
   facts.target_distance_3d = -1.0F;
   facts.target_hand_distance = -1.0F;
   facts.distance.fill(-1.0F);
   for (std::size_t k = 0; k < targets().size(); ++k) {
-    const Object& target = objects[static_cast<std::size_t>(targets()[k])];
-    const float distance = distance_to_object(target, state_.position);
+    const Solid target = current_box(surroundings(), pose(), targets()[k]);
+    const float distance = length(closest_point(target.base, here) - here);
     const bool is_near = distance <= kVisibilityDistance;
     const bool is_in_view = pixels.navigation[k] >= 1;
     const bool is_in_manip_view = pixels.manipulation[k] >= 1;
@@ -99,29 +105,48 @@ void World::write_targets(const TargetPixels& pixels, Facts& facts) const {
     facts.manip_visible[k] = flag(is_in_manip_view && is_near);
     facts.manip_target_in_view |= flag(is_in_manip_view);
     facts.manip_target_visible |= facts.manip_visible[k];
-    const float distance_3d = length(target.center - agent);
+    const Vec2 centre = target.base.centre;
+    const Vec3 centre_3d = {centre.x, 0.5F * (target.y0 + target.y1), centre.z};
+    const float distance_3d = length(centre_3d - agent);
     if (facts.target_distance_3d < 0.0F || distance_3d < facts.target_distance_3d) {
       facts.target_distance_3d = distance_3d;
     }
     if (facts.target_distance >= 0.0F && facts.target_distance <= distance) continue;
     facts.target_distance = distance;
-    const Vec2 centre = {target.center.x, target.center.z};
-    facts.target_bearing_deg = wrap_degrees(bearing_deg(state_.position, centre) - state_.yaw_deg);
+    facts.target_bearing_deg = wrap_degrees(bearing_deg(here, centre) - pose().yaw_deg);
+  }
+}
+
+void World::write_hand(Facts& facts) const {
+  const Vec3 hand = hand_of(robot(), pose()).center;
+  facts.hand = {hand.x, hand.y, hand.z};
+  for (std::size_t k = 0; k < targets().size(); ++k) {
+    const Solid target = current_box(surroundings(), pose(), targets()[k]);
+    const float distance = distance_to(target, hand);
+    const bool is_met = distance < robot().arm->grasp_radius;
+    facts.in_reach[k] = flag(is_met && is_hand_free(surroundings(), pose()));
+    facts.target_in_reach |= facts.in_reach[k];
+    facts.holds_target |= flag(targets()[k] == state_.things.held);
+    if (facts.target_hand_distance >= 0.0F && facts.target_hand_distance <= distance) continue;
+    facts.target_hand_distance = distance;
   }
 }
 
 void World::write_walk(Facts& facts) const {
   facts.target_geodesic = -1.0F;
   const GeodesicField* to_goal = field();
-  const Vec2 disc = disc_centre(pose());
+  const Vec2 disc = disc_centre(robot().body, pose());
   int cell = to_goal != nullptr ? house_->grid.nearest_cell(disc) : -1;
   if (cell < 0) return;
   facts.target_geodesic = to_goal->distance[static_cast<std::size_t>(cell)];
   facts.path_bearing_deg = facts.target_bearing_deg;
+  if (facts.goal == static_cast<std::int32_t>(Goal::kHold) && facts.holds_target != 0) {
+    facts.target_geodesic = 0.0F;
+  }
   if (facts.target_geodesic <= 0.0F) return;  // arrived, or no way: look at the target itself
   for (int i = 0; i < kPathLookAhead; ++i) cell = to_goal->next[static_cast<std::size_t>(cell)];
   const Vec2 waypoint = house_->grid.cells()[static_cast<std::size_t>(cell)];
-  facts.path_bearing_deg = wrap_degrees(bearing_deg(disc, waypoint) - state_.yaw_deg);
+  facts.path_bearing_deg = wrap_degrees(bearing_deg(disc, waypoint) - pose().yaw_deg);
 }
 
 }  // namespace flare::sim

@@ -96,15 +96,11 @@ def build_pack(
     parts.mkdir(parents=True, exist_ok=True)
     old = _old_pack(out)
     known = {} if old is None else {name: a.content_hash for name, a in old.assets.items()}
-    names, results = TypeNames(), []
     convert = partial(_convert, config=config, parts=parts, known=known)
+    results = []
     for result in _map(convert, folders, num_workers):
-        report.source_bytes += result.source_bytes
-        if result.error:
-            report.failed.append(result.error)
-        else:
-            report.converted += result.is_new
-            report.unchanged += not result.is_new
+        _count(result, report)
+        if not result.error:
             results.append(result)
         if progress is not None:
             progress(report)
@@ -113,8 +109,27 @@ def build_pack(
             f"not one of {len(folders)} assets could be converted; the first: {report.failed[0]}",
             mend="check the folder with flare assets check",
         )
-    records = annotations or {}
-    entries = [
+    report.pack_bytes = write_pack(out, _entries(results, parts, old, annotations or {}))
+    if old is not None:
+        old.close()
+    shutil.rmtree(parts, ignore_errors=True)
+    return report
+
+
+def _count(result: _Result, report: BuildReport) -> None:
+    report.source_bytes += result.source_bytes
+    if result.error:
+        report.failed.append(result.error)
+    else:
+        report.converted += result.is_new
+        report.unchanged += not result.is_new
+
+
+def _entries(
+    results: list[_Result], parts: Path, old: PackFile | None, records: dict[str, dict[str, Any]]
+) -> list[Entry]:
+    names = TypeNames()
+    return [
         Entry(
             result.asset_id,
             result.content_hash,
@@ -123,11 +138,6 @@ def build_pack(
         )
         for result in results
     ]
-    report.pack_bytes = write_pack(out, entries)
-    if old is not None:
-        old.close()
-    shutil.rmtree(parts, ignore_errors=True)
-    return report
 
 
 def _map(

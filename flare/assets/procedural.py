@@ -206,7 +206,7 @@ def painting() -> tuple[Mesh, Texture]:
     x, y = np.linspace(-0.36, 0.36, 13), np.linspace(0.04, 0.56, 13)
     grid_x, grid_y = np.meshgrid(x, y, indexing="xy")
     canvas = np.stack([grid_x, grid_y, np.full_like(grid_x, 0.015)], -1)
-    draft.grid(canvas[:, ::-1], (0.8, 0.0, 0.0, 1.0))
+    draft.grid(canvas[:, ::-1], (0.0, 0.0, 0.8, 1.0))
     texture = np.zeros((256, 256, 3), np.uint8)
     texture[:] = (60, 42, 30)
     for row, column, colour in (

@@ -294,13 +294,8 @@ def _deviation(
     face_of = order // 3
     count = np.bincount(left.ravel(), minlength=len(points))
     begin = np.cumsum(count) - count
-    near = np.unique(
-        np.concatenate(
-            [np.column_stack([faces[:, i], cluster[faces[:, j]]]) for i in range(3)
-             for j in range(3)]
-        ),
-        axis=0,
-    )  # fmt: skip
+    pairs = [faces[:, i] * len(points) + cluster[faces[:, j]] for i in range(3) for j in range(3)]
+    near = np.stack(np.divmod(np.unique(np.concatenate(pairs)), len(points)), axis=1)
     repeat = count[near[:, 1]]
     point = np.repeat(near[:, 0], repeat)
     within = np.arange(len(point)) - np.repeat(np.cumsum(repeat) - repeat, repeat)

@@ -8,8 +8,8 @@ from flare.policy.observation import Observation
 from flare.policy.policy import Policy
 from flare.rng import keyed_uniform
 from flare.rollout.player import StepView
-from flare.tasks.instructions import Vocabulary
 from flare.tasks.privileged import privileged_features
+from flare.tasks.tokenizer import Tokenizer
 
 
 class PolicyActor:
@@ -21,7 +21,7 @@ class PolicyActor:
     def __init__(
         self,
         policy: Policy,
-        vocabulary: Vocabulary,
+        vocabulary: Tokenizer,
         instructions: list[str],
         *,
         num_envs: int,

@@ -45,7 +45,7 @@ class EvaluateConfig:
 
 def run_evaluate(config: EvaluateConfig) -> int:
     """``flare eval``."""
-    agent, policy, _ = load_agent(config.checkpoint, which=config.which)
+    agent, policy, checkpoint = load_agent(config.checkpoint, which=config.which)
     world = replace(config.world, camera=agent.camera, action_names=agent.action_names)
     sampler = replace(config.task.sampler, camera_noise=False, randomise=())
     # Trained with the original's limit means evaluated with the original's, which are longer.
@@ -54,7 +54,7 @@ def run_evaluate(config: EvaluateConfig) -> int:
     config = replace(config, world=world, task=task)
     mixture = task.build(is_evaluation=True)
     mixture.check_actions(agent.action_names)
-    houses = load_house_file(config.houses, num_threads=world.threads)
+    houses = load_house_file(config.houses, num_threads=world.threads, assets=world.assets)
     run = RunFolder(config.out or _run_of(config.checkpoint))
     with Console("eval") as console, StopFlag() as stop:
         frozen = _episodes(config, mixture, houses, run, console, lambda: stop.requested)
@@ -63,7 +63,8 @@ def run_evaluate(config: EvaluateConfig) -> int:
         total = len(frozen.expert_lengths)
         with console.stage("evaluate", total=total, unit="episodes") as stage:
             result = evaluate_policy(
-                policy, make_worlds(houses, world), mixture, frozen, agent.vocabulary(),
+                policy, make_worlds(houses, world), mixture, frozen,
+                agent.vocabulary(checkpoint.processors),
                 stage=config.name, split="val", seed=config.seed, greedy=config.greedy,
                 house_facts=[(house.source, house.num_rooms) for house in houses],
                 on_episode=lambda _: stage.update(advance=1), should_stop=lambda: stop.requested,

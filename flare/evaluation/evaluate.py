@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from flare.evaluation.actor import PolicyActor
 from flare.policy.policy import Policy
 from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
-from flare.tasks.instructions import Vocabulary
 from flare.tasks.mixture import TaskMixture
 from flare.tasks.sampler import Episodes, EpisodeSampler
+from flare.tasks.tokenizer import Tokenizer
 from flare.worlds.world import Worlds
 
 Progress = Callable[[PlayedEpisode], None]
@@ -94,7 +94,7 @@ def evaluate_policy(
     worlds: Worlds,
     mixture: TaskMixture,
     frozen: FrozenEpisodes,
-    vocabulary: Vocabulary,
+    vocabulary: Tokenizer,
     *,
     stage: str,
     split: str,

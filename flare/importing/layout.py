@@ -6,7 +6,7 @@ head, and for two towers a second whole copy under ``critic_tsfm.``.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from flare.policy.spoc.config import SpocConfig
@@ -179,13 +179,43 @@ def _critic(config: SpocConfig, theirs: str, ours: str) -> Iterator[Placed]:
 
 
 def _text_encoder(config: SpocConfig, visual: str, ours: str) -> Iterator[Placed]:
-    text, theirs = config.text, f"{visual}text_encoder."
+    for placed in text_encoder_entries(config, ours):
+        yield replace(placed, theirs=f"{visual}text_encoder.{placed.theirs}")
+
+
+def text_encoder_entries(
+    config: SpocConfig, ours: str = "instructions.encoder."
+) -> Iterator[Placed]:
+    """Entries of T5's encoder in transformers, or of SigLIP's in open_clip."""
+    return (_siglip_text if config.text.family == "siglip" else _t5)(config, ours)
+
+
+def _siglip_text(config: SpocConfig, ours: str) -> Iterator[Placed]:
+    text = config.text
+    embed, hidden = text.embed, text.hidden
+    yield Placed("positional_embedding", (text.max_tokens, embed), f"{ours}positions")
+    yield Placed("token_embedding.weight", (text.vocab_size, embed), f"{ours}embedding.weight")
+    for index in range(text.depth):
+        theirs, own = f"transformer.resblocks.{index}", f"{ours}blocks.{index}"
+        yield from _norm(f"{theirs}.ln_1", f"{own}.attention_norm", embed)
+        yield Placed(f"{theirs}.attn.in_proj_weight", (3 * embed, embed), f"{own}.qkv.weight")
+        yield Placed(f"{theirs}.attn.in_proj_bias", (3 * embed,), f"{own}.qkv.bias")
+        yield from _linear(f"{theirs}.attn.out_proj", f"{own}.attention_out", embed, embed)
+        yield from _norm(f"{theirs}.ln_2", f"{own}.feed_forward_norm", embed)
+        yield from _linear(f"{theirs}.mlp.c_fc", f"{own}.w_in", hidden, embed)
+        yield from _linear(f"{theirs}.mlp.c_proj", f"{own}.w_out", embed, hidden)
+    yield from _norm("ln_final", f"{ours}norm", embed)
+    yield from _linear("text_projection", f"{ours}pooled", embed, embed)
+
+
+def _t5(config: SpocConfig, ours: str) -> Iterator[Placed]:
+    text = config.text
     table = (text.vocab_size, text.embed)
     # One tensor under two names.
-    yield Placed(f"{theirs}shared.weight", table, f"{ours}embedding.weight")
-    yield Placed(f"{theirs}encoder.embed_tokens.weight", table, f"{ours}embedding.weight")
+    yield Placed("shared.weight", table, f"{ours}embedding.weight")
+    yield Placed("encoder.embed_tokens.weight", table, f"{ours}embedding.weight")
     for index in range(text.depth):
-        block, own = f"{theirs}encoder.block.{index}.layer", f"{ours}blocks.{index}"
+        block, own = f"encoder.block.{index}.layer", f"{ours}blocks.{index}"
         square = (text.embed, text.embed)
         for name, our_name in (("q", "q"), ("k", "k"), ("v", "v"), ("o", "out")):
             key = f"{block}.0.SelfAttention.{name}.weight"
@@ -199,22 +229,27 @@ def _text_encoder(config: SpocConfig, visual: str, ours: str) -> Iterator[Placed
         yield Placed(f"{dense}.wi.weight", (text.hidden, text.embed), f"{own}.w_in.weight")
         yield Placed(f"{dense}.wo.weight", (text.embed, text.hidden), f"{own}.w_out.weight")
         yield Placed(f"{block}.1.layer_norm.weight", norm, f"{own}.feed_forward_norm.weight")
-    yield Placed(f"{theirs}encoder.final_layer_norm.weight", (text.embed,), f"{ours}norm.weight")
+    yield Placed("encoder.final_layer_norm.weight", (text.embed,), f"{ours}norm.weight")
 
 
 def _image_encoder(config: SpocConfig) -> Iterator[Placed]:
     prefix = f"{_VISUAL}image_encoder.model."
     for placed in image_encoder_entries(config):
-        yield Placed(f"{prefix}{placed.theirs}", placed.shape, placed.ours)
+        yield replace(placed, theirs=f"{prefix}{placed.theirs}")
 
 
 def image_encoder_entries(config: SpocConfig) -> Iterator[Placed]:
-    """Entries of DINOv2's own files (and, behind a prefix, of imitation checkpoints)."""
+    """Entries of DINOv2's own files (and, behind a prefix, of imitation checkpoints).
+
+    SigLIP's are those of timm: the same names, less what SigLIP lacks.
+    """
     image, ours = config.image, "image_encoder.vit."
-    embed, hidden = image.embed, 4 * image.embed
-    yield Placed("cls_token", (1, 1, embed), f"{ours}class_token")
-    yield Placed("pos_embed", (1, image.table**2 + 1, embed), f"{ours}positions")
-    yield Placed("mask_token", (1, embed), f"{ours}mask_token")
+    embed, hidden, dino = image.embed, 4 * image.embed, image.family == "dinov2"
+    if dino:
+        yield Placed("cls_token", (1, 1, embed), f"{ours}class_token")
+    yield Placed("pos_embed", (1, image.table**2 + dino, embed), f"{ours}positions")
+    if dino:
+        yield Placed("mask_token", (1, embed), f"{ours}mask_token")
     kernel = (embed, 3, image.patch, image.patch)
     yield Placed("patch_embed.proj.weight", kernel, f"{ours}patches.weight")
     yield Placed("patch_embed.proj.bias", (embed,), f"{ours}patches.bias")
@@ -223,9 +258,11 @@ def image_encoder_entries(config: SpocConfig) -> Iterator[Placed]:
         yield from _norm(f"{theirs}.norm1", f"{own}.attention_norm", embed)
         yield from _linear(f"{theirs}.attn.qkv", f"{own}.qkv", 3 * embed, embed)
         yield from _linear(f"{theirs}.attn.proj", f"{own}.attention_out", embed, embed)
-        yield Placed(f"{theirs}.ls1.gamma", (embed,), f"{own}.attention_scale")
+        if dino:
+            yield Placed(f"{theirs}.ls1.gamma", (embed,), f"{own}.attention_scale")
         yield from _norm(f"{theirs}.norm2", f"{own}.feed_forward_norm", embed)
         yield from _linear(f"{theirs}.mlp.fc1", f"{own}.w_in", hidden, embed)
         yield from _linear(f"{theirs}.mlp.fc2", f"{own}.w_out", embed, hidden)
-        yield Placed(f"{theirs}.ls2.gamma", (embed,), f"{own}.feed_forward_scale")
+        if dino:
+            yield Placed(f"{theirs}.ls2.gamma", (embed,), f"{own}.feed_forward_scale")
     yield from _norm("norm", f"{ours}norm", embed)

@@ -45,7 +45,10 @@ def run_collect(config: CollectConfig) -> int:
     if not config.out.parent.is_dir():
         raise UserError("no such folder", file=config.out.parent, mend="make it first")
     houses = load_house_file(
-        config.houses, limit=config.max_houses, num_threads=config.world.threads
+        config.houses,
+        limit=config.max_houses,
+        num_threads=config.world.threads,
+        assets=config.world.assets,
     )
     mixture = config.task.build()
     world = config.world.for_tasks(mixture)

@@ -62,24 +62,39 @@ class LabelledViews:
         """Views of the key (seed, env, index).
 
         Returns:
-            frames [N, C, H, W, 3] uint8; presence [N, K, gh, gw] float32, whether any pixel of the
-            cell shows category k; inverse depth [N, gh, gw] float32 1/m, the cell's mean.
+            frames [N, C, H, W, 3] uint8; presence [M, K, gh, gw] float32, whether any pixel of the
+            cell shows category k; inverse depth [M, gh, gw] float32 1/m, the cell's mean. M = N·C
+            images, cameras fastest.
         """
         worlds = self._worlds
         envs = np.arange(worlds.num_envs)
         episodes = self._sampler.sample(envs, np.full(len(envs), index))
         ids32 = envs.astype(np.int32)
         worlds.reset(ids32, episodes.specs, self._frames, self._facts)
-        _, depth, ids = worlds.render(ids32, depth=True, ids=True)
+        labels = [
+            self._labels(ids32, episodes.specs["house"], camera)
+            for camera in range(worlds.camera.num_cameras)
+        ]
+        presence, inverse = (
+            torch.stack(part, 1).flatten(0, 1) for part in zip(*labels, strict=True)
+        )
+        return torch.from_numpy(self._frames), presence, inverse
+
+    def _labels(
+        self, env_ids: NDArray[np.int32], houses: NDArray[np.int32], camera: int
+    ) -> tuple[Tensor, Tensor]:
+        """Presence [N, K, gh, gw] and inverse depth [N, gh, gw] of one camera's images."""
+        _, depth, ids = self._worlds.render(env_ids, camera, depth=True, ids=True)
         assert depth is not None and ids is not None
-        classes = self._classes[episodes.specs["house"][:, None, None], ids]
+        known = np.where(ids < self._classes.shape[1], ids, 0)  # the robot itself is no object
+        classes = self._classes[houses[:, None, None], known]
         one_hot = torch.nn.functional.one_hot(torch.from_numpy(classes), self._num_goals + 1)
         presence = torch.nn.functional.adaptive_max_pool2d(
             one_hot[..., 1:].permute(0, 3, 1, 2).float(), self._grid
         )
         inverse = torch.from_numpy(1.0 / np.maximum(depth, 0.25))
         inverse = torch.nn.functional.adaptive_avg_pool2d(inverse[:, None], self._grid)[:, 0]
-        return torch.from_numpy(self._frames), presence, inverse
+        return presence, inverse
 
 
 def _class_tables(houses: list[House], goal_types: tuple[str, ...]) -> NDArray[np.int64]:

@@ -75,7 +75,9 @@ def with_preset(config: FinetuneConfig) -> FinetuneConfig:
     if config.preset is None:
         return config
     collectors = {
-        "flare": CollectorConfig(num_steps=128, memory="reset", truncation_is_terminal=True),
+        "flare": CollectorConfig(
+            num_steps=128, memory="reset", truncation_is_terminal=True, compat_sensors=True
+        ),
         "demo": CollectorConfig(),
     }
     return replace(
@@ -94,7 +96,9 @@ class Finetuner:
         houses: list[House],
         config: FinetuneConfig,
         run: RunFolder,
+        processors: dict[str, bytes] | None = None,
     ) -> None:
+        """processors: the starting checkpoint's files, handed on to the new ones."""
         check_memory(config.world, config.collector.num_steps)
         require(
             config.ppo.num_minibatches <= config.world.num_envs,
@@ -103,7 +107,10 @@ class Finetuner:
             f"use at most {config.world.num_envs}, the number of worlds",
         )
         self.agent, self.config, self.run = agent, config, run
-        self.anchor = Anchor(policy)
+        self.processors = processors or {}
+        ppo = config.ppo
+        # A second copy of all weights, in memory and in every checkpoint: only where it is used.
+        self.anchor = Anchor(policy) if ppo.anchor_coef or ppo.anchor_coef_end else None
         self.state = TrainState(
             stage="finetune",
             policy=policy,
@@ -118,7 +125,7 @@ class Finetuner:
             worlds=make_worlds(houses, config.world),
             sampler=make_sampler(houses, config.task, config.seed),
             policy=policy,
-            vocabulary=agent.vocabulary(),
+            vocabulary=agent.vocabulary(self.processors),
             config=config.collector,
             on_episode=self._finished.append,
         )
@@ -126,15 +133,16 @@ class Finetuner:
     def start(self) -> None:
         """Begin a new run."""
         self.collector.start()
-        # A demo's log has the lines of imitation before ours; those of a fine-tuning that was killed
-        # before its first checkpoint go.
+        # A demo's log has the lines of imitation before ours; those of a fine-tuning that was
+        # killed before its first checkpoint go.
         self._open_logs(iteration=0, episode_lines=0)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint as if nothing had happened."""
         self.state.from_checkpoint(checkpoint)
         tensors = dict(self.state.tensors)
-        self.anchor.policy.load_state_dict(_below(tensors, _ANCHOR))
+        if self.anchor is not None:
+            self.anchor.policy.load_state_dict(_below(tensors, _ANCHOR))
         self.collector.load_state_dict(_below(tensors, _COLLECTOR))
         self._open_logs(
             iteration=self.state.iteration, episode_lines=self.state.counters["episode_lines"]
@@ -206,8 +214,9 @@ class Finetuner:
     def save(self) -> Path:
         """Write a checkpoint of everything that the next iteration depends on."""
         state = self.state
+        anchor = {} if self.anchor is None else self.anchor.policy.state_dict()
         state.tensors = {
-            **{_ANCHOR + name: t for name, t in self.anchor.policy.state_dict().items()},
+            **{_ANCHOR + name: t for name, t in anchor.items()},
             **{_COLLECTOR + name: t for name, t in self.collector.state_dict().items()},
         }
         best = state.window.count >= _WINDOW and state.window.rate > state.best
@@ -218,6 +227,7 @@ class Finetuner:
             recipe=to_dict(self.config),
             metrics={"success_rate": state.window.rate, "episodes": state.episodes},
         )
+        checkpoint = replace(checkpoint, processors=self.processors)
         return save_checkpoint(self.run.path, checkpoint, best=best)
 
     def train(self, stage: Stage, should_stop: Callable[[], bool]) -> bool:
@@ -261,19 +271,27 @@ def _new_run(config: FinetuneConfig) -> tuple[Finetuner, FinetuneConfig]:
             "is missing", key=missing, mend="give --checkpoint and --houses, or --resume RUN"
         )
     house_file = config.houses
-    agent, policy, _ = load_agent(config.checkpoint)
+    agent, policy, checkpoint = load_agent(config.checkpoint)
     config = replace(
         config,
         world=replace(config.world, camera=agent.camera, action_names=agent.action_names),
         task=replace(config.task, max_steps=agent.max_steps),
     )
     config.task.build().check_actions(agent.action_names)
-    houses = load_house_file(house_file, limit=config.max_houses, num_threads=config.world.threads)
+    houses = load_house_file(
+        house_file,
+        limit=config.max_houses,
+        num_threads=config.world.threads,
+        assets=config.world.assets,
+    )
     inputs = file_hashes([house_file])
     run = RunFolder.create(config.runs, config.name, prefix="finetune")
     with run.removed_if_unused():
         run.describe(config, make_manifest(recipe="finetune", seed=config.seed, inputs=inputs))
-        tuner = Finetuner(agent=agent, policy=policy, houses=houses, config=config, run=run)
+        tuner = Finetuner(
+            agent=agent, policy=policy, houses=houses, config=config, run=run,
+            processors=checkpoint.processors,
+        )  # fmt: skip
         tuner.start()
     return tuner, config
 
@@ -292,9 +310,15 @@ def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
     if config.houses is None:
         raise UserError("is missing", key="recipe.houses", file=path, mend="restore the run")
     houses = load_house_file(
-        config.houses, limit=config.max_houses, num_threads=config.world.threads
+        config.houses,
+        limit=config.max_houses,
+        num_threads=config.world.threads,
+        assets=config.world.assets,
     )
-    tuner = Finetuner(agent=agent, policy=agent.build(), houses=houses, config=config, run=run)
+    tuner = Finetuner(
+        agent=agent, policy=agent.build(), houses=houses, config=config, run=run,
+        processors=checkpoint.processors,
+    )  # fmt: skip
     try:
         tuner.resume(checkpoint)
     except UserError as error:

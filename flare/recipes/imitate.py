@@ -15,8 +15,8 @@ from flare.imitation.update import ImitationBatch, imitation_update
 from flare.policy.observation import Observation
 from flare.policy.policy import Policy
 from flare.rng import keyed_bits
-from flare.tasks.instructions import Vocabulary
 from flare.tasks.privileged import NUM_PRIVILEGED
+from flare.tasks.tokenizer import Tokenizer
 
 _SHUFFLE_DRAW = 17  # which random number of a key orders the episodes of an epoch
 
@@ -60,7 +60,7 @@ class _Batches:
     """Demonstrations as padded batches, in an order keyed by (seed, epoch)."""
 
     def __init__(
-        self, policy: Policy, demonstrations: Demonstrations, vocabulary: Vocabulary, seed: int
+        self, policy: Policy, demonstrations: Demonstrations, vocabulary: Tokenizer, seed: int
     ) -> None:
         self._demonstrations, self._seed = demonstrations, seed
         self._features = encode_demonstrations(policy, demonstrations)
@@ -99,7 +99,7 @@ class _Batches:
 def imitate(
     policy: Policy,
     demonstrations: Demonstrations,
-    vocabulary: Vocabulary,
+    vocabulary: Tokenizer,
     config: ImitationConfig,
     stage: Stage,
     *,

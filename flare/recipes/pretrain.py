@@ -128,9 +128,10 @@ class Pretraining:
         return None if should_stop() else policy.state_dict()
 
     def _views(self, grid: tuple[int, int]) -> LabelledViews:
-        """Views from anywhere, also beside the goals."""
+        """Views from anywhere, also beside the goals, whatever the tasks."""
         world = replace(self.world, num_envs=self.encoder.batch_size)
-        task = replace(self.task, sampler=replace(self.task.sampler, min_distance=0.0))
+        anywhere = replace(self.task.sampler, min_distance=0.0)
+        task = TaskConfig(names=("ObjectNav",), sampler=anywhere)
         return LabelledViews(
             make_worlds(self.houses, world), self.houses,
             make_sampler(self.houses, task, self.seed + 1), self.goal_types, grid,
@@ -181,7 +182,9 @@ def run_pretrain(config: PretrainConfig) -> int:
     demonstrations = Demonstrations.load(config.demonstrations)
     world = replace(config.world, action_names=demonstrations.action_names)
     world = world.for_tasks(config.task.build())
-    houses = load_house_file(config.houses, limit=config.max_houses, num_threads=world.threads)
+    houses = load_house_file(
+        config.houses, limit=config.max_houses, num_threads=world.threads, assets=world.assets
+    )
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     goal_types = config.task.sampler.target_types

@@ -17,11 +17,11 @@ from flare.rng import keyed_uniform
 from flare.rollout.buffers import ArraySpec, RolloutBuffer
 from flare.rollout.gae import compute_gae
 from flare.tasks.episode_sensors import EpisodeSensors
-from flare.tasks.instructions import Vocabulary
 from flare.tasks.mixture import Shaping
 from flare.tasks.privileged import NUM_PRIVILEGED, privileged_features
 from flare.tasks.sampler import EpisodeSampler
 from flare.tasks.task import Judgement
+from flare.tasks.tokenizer import Tokenizer
 from flare.timing import Timer
 from flare.worlds.world import Worlds
 
@@ -148,13 +148,14 @@ class Collector:
         worlds: Worlds,
         sampler: EpisodeSampler,
         policy: Policy,
-        vocabulary: Vocabulary,
+        vocabulary: Tokenizer,
         config: CollectorConfig,
         on_episode: Callable[[FinishedEpisode], None],
         device: torch.device | None = None,
     ) -> None:
         self.worlds, self.mixture, self.sampler = worlds, sampler.mixture, sampler
         self.policy, self.vocabulary, self.config = policy, vocabulary, config
+        self._done = worlds.action_names.index("done")
         self.on_episode = on_episode
         self.device = device or torch.device("cpu")
         n, t = worlds.num_envs, config.num_steps
@@ -249,7 +250,9 @@ class Collector:
                 self._tensors["log_prob"][t] = out.log_prob
                 self._tensors["value"][t] = out.value
             with timer("simulate"):
-                self.worlds.step(a["action"][t], a["frames"][t + 1], a["facts"][t + 1])
+                # Where the episode is done the next one's first frame is drawn over this one.
+                draw = a["action"][t] != self._done
+                self.worlds.step(a["action"][t], a["frames"][t + 1], a["facts"][t + 1], draw)
                 faulted, facts = self.worlds.faulted, a["facts"][t + 1]
                 facts[faulted] = a["facts"][t][faulted]  # what a failed world wrote is no fact
                 a["valid"][t] = ~faulted

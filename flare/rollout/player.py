@@ -143,6 +143,7 @@ class _Session:
     ) -> None:
         self._worlds, self._mixture, self._episodes = worlds, mixture, episodes
         self._actor, self._no_action = actor, num_actions
+        self.done = worlds.action_names.index("done")  # its id
         n = worlds.num_envs
         self._frames = np.zeros((n, *worlds.camera.frame_shape), np.uint8)
         self._facts = np.zeros(n, worlds.facts_dtype)
@@ -184,7 +185,8 @@ class _Session:
 
     def step(self, actions: NDArray[np.int64]) -> list[PlayedEpisode]:
         """Execute one action a world ([N]); the episodes that ended, whose worlds go on."""
-        self._worlds.step(actions, self._frames, self._facts)
+        # Nobody looks at what follows a "done", with which worlds without an episode step too.
+        self._worlds.step(actions, self._frames, self._facts, actions != self.done)
         active = np.flatnonzero(self._episode >= 0)
         judged = self._mixture.judge(self._facts)
         reward = judged.reward + self._shaping.reward(self._facts)
@@ -233,12 +235,11 @@ def play_episodes(
     Returns:
         The played episodes, sorted by index; shorter than the list only after should_stop.
     """
-    done_id = worlds.action_names.index("done")
     session = _Session(worlds, mixture, episodes, actor, num_actions)
     played: list[PlayedEpisode] = []
     while not session.is_over:
         view = session.view()
-        actions = np.where(view.episode >= 0, actor.act(view), done_id)
+        actions = np.where(view.episode >= 0, actor.act(view), session.done)
         if on_step is not None:
             on_step(view, actions)
         ended = session.step(actions)

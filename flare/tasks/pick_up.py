@@ -11,6 +11,8 @@ from flare.tasks.hold import PICKUP_TYPES, HoldTask
 from flare.tasks.instructions import PICK_UP_VERBS, pick_up, words_of_type
 from flare.tasks.scene import Goal, HouseView
 
+_CLOSE = 2.0  # m to walk; a target across a table may be seen from far around it
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PickUp(HoldTask):
@@ -22,9 +24,13 @@ class PickUp(HoldTask):
     def starts(
         self, house: HouseView, goal: Goal, nearest: float, farthest: float
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Places that see a target within 2 m, whatever the walk, if the arm can get at one."""
+        """Places that see a target within 2 m and have few steps to go until the arm reaches one.
+
+        The distances of a configuration are those of tasks that search, and are not asked.
+        """
         walk = house.geodesic(list(goal.targets), "hold")
-        return (house.geodesic(list(goal.targets)) == 0) & (walk >= 0), walk
+        sees = house.geodesic(list(goal.targets)) == 0
+        return sees & (walk >= 0) & (walk <= _CLOSE), walk
 
     def sentence(self, goal: Goal, draw: int) -> str:
         """'pick up a mug'."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,12 @@ from flare._core import (
     FlareError,
     House,
     HouseFormatError,
+    Robot,
 )
 from flare.assets import library_json
+from flare.assets.pack import PackFile, table_path
 from flare.errors import UserError
+from flare.robots import RobotSpec, load_robot
 from flare.specs import NAVIGATION_ACTIONS, ActionSpec, CameraSpec
 from flare.worlds.world import all_env_ids
 
@@ -48,9 +52,12 @@ __all__ = [
     "FlareError",
     "House",
     "HouseFormatError",
+    "Robot",
     "asset_library",
     "load_house",
     "load_houses",
+    "make_robot",
+    "open_assets",
 ]
 
 
@@ -60,37 +67,94 @@ def asset_library() -> AssetLibrary:
     return AssetLibrary.from_json(library_json())
 
 
-def load_house(json_text: str, source: str) -> House:
+def open_assets(pack: Path) -> tuple[AssetLibrary, AssetPack]:
+    """The meshes of a pack (``flare assets build``), and the library that knows their boxes.
+
+    A file is opened once, as long as it stays the same.
+
+    Raises:
+        UserError, HouseFormatError: a file is missing or damaged, or the two do not fit.
+    """
+    try:
+        stamps = tuple(each.stat().st_mtime_ns for each in (pack, table_path(pack)))
+    except OSError as error:
+        raise UserError(
+            f"cannot be read ({error.strerror})",
+            file=error.filename,
+            mend="make the pack with flare assets build",
+        ) from error
+    return _open_assets(pack, stamps)
+
+
+@lru_cache(maxsize=4)
+def _open_assets(pack: Path, stamps: tuple[int, ...]) -> tuple[AssetLibrary, AssetPack]:
+    with PackFile(pack):  # the table beside it belongs to it
+        table = table_path(pack).read_text(encoding="utf-8")
+    return AssetLibrary.from_json(library_json(), table), AssetPack.open(str(pack))
+
+
+@cache
+def make_robot(spec: RobotSpec | None = None) -> Robot:
+    """The core's form of a robot, by default of Stretch; made once for each spec."""
+    spec = load_robot("stretch") if spec is None else spec
+    return Robot.from_json(spec.to_json(), f"robot {spec.name}")
+
+
+def load_house(
+    json_text: str, source: str, robot: RobotSpec | None = None, *, assets: Path | None = None
+) -> House:
     """Read one ProcTHOR house document and prepare it for play.
 
     Args:
         json_text: the document.
         source: what to call it in messages, e.g. ``val.jsonl.gz line 3``.
+        robot: whose places and distances the house tells by default, and whose maps are made now;
+            Stretch by default. Other robots may play in it too.
+        assets: a pack (``flare assets build``): objects whose asset it holds have their true box
+            and are drawn with their mesh. The others, and all without a pack, are proxies.
 
     Raises:
         HouseFormatError: names source, key and mend.
+        UserError: the pack is missing or damaged.
     """
-    return House.load(json_text, source, asset_library())
+    if assets is None:
+        return House.load(json_text, source, asset_library(), make_robot(robot))
+    library, pack = open_assets(assets)
+    return House.load(json_text, source, library, make_robot(robot), pack)
 
 
-def load_houses(items: Sequence[tuple[str, str]], num_threads: int = 1) -> list[House]:
+def load_houses(
+    items: Sequence[tuple[str, str]],
+    num_threads: int = 1,
+    robot: RobotSpec | None = None,
+    *,
+    assets: Path | None = None,
+) -> list[House]:
     """Read many houses, in order, on several threads (loading drops the GIL).
 
     Args:
         items: pairs of source and document text.
         num_threads: at least 1.
+        robot: as for load_house.
+        assets: a pack, as for ``load_house``.
 
     Raises:
         HouseFormatError: of the first house that does not load.
+        UserError: the pack is missing or damaged.
     """
+    if assets is not None:
+        open_assets(assets)  # once, before the threads ask for it
     with ThreadPoolExecutor(max_workers=max(1, num_threads)) as pool:
-        return list(pool.map(lambda item: load_house(item[1], item[0]), items))
+        return list(
+            pool.map(lambda item: load_house(item[1], item[0], robot, assets=assets), items)
+        )
 
 
 class EmbeddedWorlds:
     """N embedded worlds over a shared set of houses; implements ``flare.worlds.Worlds``.
 
-    An episode's ``house`` is an index into ``houses``. Results do not depend on ``num_threads``.
+    An episode's ``house`` is an index into ``houses``, its ``robot`` one into ``robots``. Results
+    do not depend on ``num_threads``.
     """
 
     def __init__(
@@ -98,6 +162,7 @@ class EmbeddedWorlds:
         houses: Sequence[House],
         *,
         num_envs: int,
+        robots: Sequence[RobotSpec] = (),
         num_threads: int = 1,
         camera: CameraSpec | None = None,
         action_names: tuple[str, ...] = NAVIGATION_ACTIONS,
@@ -107,15 +172,25 @@ class EmbeddedWorlds:
         Args:
             houses: at least one.
             num_envs: N.
+            robots: those that episodes name by index; Stretch alone by default.
             num_threads: threads that step and draw, the calling one included.
             camera: size and number of the frames; the original's by default.
             action_names: the policy's actions in the order of its ids.
 
         Raises:
-            UserError: an action that does not exist.
-            FlareError: no houses, or a count that is not positive.
+            UserError: an action that does not exist, or that one of the robots lacks.
+            FlareError: no houses, a count that is not positive, or more cameras than a robot has.
         """
         actions = ActionSpec(action_names)
+        self._robots = tuple(robots) or (load_robot("stretch"),)
+        for robot in self._robots:
+            lacking = [name for name in action_names if name not in robot.actions]
+            if lacking:
+                raise UserError(
+                    f"the robot {robot.name!r} has no action {lacking[0]!r}",
+                    key="action_names",
+                    mend=f"use only {', '.join(robot.actions)}",
+                )
         self._camera = CameraSpec() if camera is None else camera
         self._houses = tuple(houses)
         self._num_envs = num_envs
@@ -126,6 +201,7 @@ class EmbeddedWorlds:
         self._policy_actions = actions.policy_actions()  # [20] int64
         self._env: BatchEnv | None = BatchEnv(
             list(houses),
+            [make_robot(robot) for robot in self._robots],
             num_envs=num_envs,
             num_threads=num_threads,
             width=self._camera.width,
@@ -158,6 +234,11 @@ class EmbeddedWorlds:
         """The houses that episodes name by index."""
         return self._houses
 
+    @property
+    def robots(self) -> tuple[RobotSpec, ...]:
+        """The robots that episodes name by index."""
+        return self._robots
+
     def reset(
         self,
         env_ids: NDArray[np.int32],
@@ -174,17 +255,23 @@ class EmbeddedWorlds:
         self._open().reset(env_ids, specs, frames, facts)
 
     def step(
-        self, actions: NDArray[np.integer[Any]], frames: NDArray[np.uint8], facts: NDArray[np.void]
+        self,
+        actions: NDArray[np.integer[Any]],
+        frames: NDArray[np.uint8],
+        facts: NDArray[np.void],
+        draw: NDArray[np.bool_] | None = None,
     ) -> None:
         """Execute one policy action per env, [N] integer ids; write every row.
 
+        Where ``draw`` [N] is False the frame is not wanted and left as it is; facts are the same.
+
         Raises:
             IndexError: an id the policy does not have.
-            FlareError: a wrong array, an env without an episode, or an action of the arm.
+            FlareError: a wrong array, an env without an episode, or an action its robot lacks.
         """
         if actions.size and int(actions.min()) < 0:
             raise IndexError(f"action {int(actions.min())} is negative")
-        self._open().step(self._sim_actions[actions], frames, facts)
+        self._open().step(self._sim_actions[actions], frames, facts, draw)
 
     @property
     def faulted(self) -> NDArray[np.bool_]:
@@ -224,7 +311,7 @@ class EmbeddedWorlds:
             width: px; the frames' width by default.
             height: px; the frames' height by default.
             depth: also return metres along the optical axis, 0 where nothing is.
-            ids: also return instance ids, 0 structure, 1 + k the house's object k.
+            ids: also return instance ids, 0 structure, 1 + k the house's object k, 65535 the robot.
 
         Returns:
             rgb [n, h, w, 3] uint8, depth [n, h, w] float32 or None, ids [n, h, w] uint16 or None.

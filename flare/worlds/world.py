@@ -51,9 +51,17 @@ class Worlds(Protocol):
         ...
 
     def step(
-        self, actions: NDArray[np.integer[Any]], frames: NDArray[np.uint8], facts: NDArray[np.void]
+        self,
+        actions: NDArray[np.integer[Any]],
+        frames: NDArray[np.uint8],
+        facts: NDArray[np.void],
+        draw: NDArray[np.bool_] | None = None,
     ) -> None:
-        """Execute one policy action per env, [N] ids into ``action_names``; write every row."""
+        """Execute one policy action per env, [N] ids into ``action_names``; write every row.
+
+        Where ``draw`` [N] is False nobody will look: the frame may be left as it is, the facts are
+        the same.
+        """
         ...
 
     @property

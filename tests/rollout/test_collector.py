@@ -99,8 +99,8 @@ class SometimesFaulty:
     def __getattr__(self, name):
         return getattr(self._worlds, name)
 
-    def step(self, actions, frames, facts):
-        self._worlds.step(actions, frames, facts)
+    def step(self, actions, frames, facts, draw=None):
+        self._worlds.step(actions, frames, facts, draw)
         self.faulted[self._env] = self._count in self._steps
         self._count += 1
         if self.faulted.any():

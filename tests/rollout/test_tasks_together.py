@@ -21,8 +21,9 @@ from flare.tasks.rewards import RewardConfig
 from flare.timing import Timer
 from flare.worlds.embedded import load_house
 
-NAMES = ("ObjectNav", "RoomVisit", "RoomNav")
-TYPES = ("Bed", "Sofa")
+NAMES = ("ObjectNav", "RoomVisit", "RoomNav", "PickUp", "Fetch")
+TYPES = ("Bed", "Sofa")  # that the policy has words for
+GOALS = (*TYPES, "Apple", "Mug")  # that every house has
 TASK = TaskConfig(names=NAMES, max_steps=6, reward=RewardConfig(shaping_weight=1.0))
 WORLD = WorldConfig(num_envs=12, num_threads=1, camera=CameraSpec(width=42, height=24)).for_tasks(
     TASK.build()
@@ -31,7 +32,7 @@ WORLD = WorldConfig(num_envs=12, num_threads=1, camera=CameraSpec(width=42, heig
 
 @pytest.fixture(scope="module")
 def documents():
-    config = GeneratorConfig(num_rooms=(2, 2), goal_types=TYPES, num_goal_types=2)
+    config = GeneratorConfig(num_rooms=(2, 2), goal_types=GOALS, num_goal_types=len(GOALS))
     return [generate_house(0, "train", i, config) for i in range(3)]
 
 
@@ -99,7 +100,7 @@ def test_an_evaluation_of_several_tasks_has_a_table_of_each(houses, documents, t
     worlds, mixture = make_worlds(houses, WORLD), TASK.build()
     file = tmp_path / "houses.jsonl.gz"
     write_houses(file, documents)
-    frozen = freeze_episodes(worlds, make_sampler(houses, TASK, 3), 18)
+    frozen = freeze_episodes(worlds, make_sampler(houses, TASK, 3), 40)
     save_frozen(tmp_path / "episodes.jsonl", frozen, file, houses, mixture)
     loaded = load_frozen(tmp_path / "episodes.jsonl", file, mixture)
     for name in ("task", "goal", "target_rooms", "targets", "num_targets", "max_steps", "x"):
@@ -110,7 +111,7 @@ def test_an_evaluation_of_several_tasks_has_a_table_of_each(houses, documents, t
     )  # fmt: skip
     groups = {group["key"]: group for group in summarise(result.records)["by_task"]}
     assert set(groups) == set(NAMES)
-    assert sum(group["episodes"] for group in groups.values()) == 18
+    assert sum(group["episodes"] for group in groups.values()) == 40
     assert "rooms_reported" in groups["RoomVisit"]["metrics"]
     with pytest.raises(UserError, match=r"task\.names"):
         load_frozen(tmp_path / "episodes.jsonl", file, TaskConfig(names=("RoomNav",)).build())

@@ -15,6 +15,8 @@
 using namespace flare;
 using namespace flare::env;
 using flare::sim::testing::add_box;
+using flare::sim::testing::load_robot;
+using flare::sim::testing::stretch;
 using flare::sim::testing::two_rooms;
 
 namespace {
@@ -30,7 +32,7 @@ std::vector<PlayableHouse> houses() {
     sim::House plan = two_rooms(1.2F, 2.4F);
     add_box(plan, {7.6F, 0.4F, 0.6F}, {0.4F, 0.8F, 0.4F});
     add_box(plan, {2.0F, 0.5F, 3.4F + 0.1F * static_cast<float>(i)}, {1.0F, 1.0F, 0.5F}, 30);
-    auto loaded = std::make_shared<const sim::LoadedHouse>(std::move(plan));
+    auto loaded = std::make_shared<const sim::LoadedHouse>(std::move(plan), stretch());
     auto scene = render::Scene::build(loaded->house);
     out.push_back({loaded, scene});
   }
@@ -57,7 +59,7 @@ struct Batch {
   std::vector<sim::Facts> facts;
 
   explicit Batch(int num_envs, int num_threads = 1, int num_cameras = 2)
-      : env(houses(), {num_envs, num_threads, kWidth, kHeight, num_cameras}),
+      : env(houses(), {stretch()}, {num_envs, num_threads, kWidth, kHeight, num_cameras}),
         frames(static_cast<std::size_t>(num_envs * num_cameras * kWidth * kHeight * 3)),
         facts(static_cast<std::size_t>(num_envs)) {}
 
@@ -77,7 +79,7 @@ struct Batch {
     for (std::size_t i = 0; i < facts.size(); ++i) {
       actions.push_back(kActions[keyed_bits(5, i, 0, static_cast<std::uint64_t>(step), 0) % 7]);
     }
-    env.step(actions, out());
+    env.step(actions, {}, out());
   }
 };
 
@@ -155,20 +157,22 @@ TEST_CASE("batch env: a bad spec among good ones changes no env") {
 TEST_CASE("batch env: calls out of order and bad ids are refused") {
   Batch batch(2);
   const std::vector<std::int32_t> actions = {0, 0};
-  CHECK_THROWS_AS(batch.env.step(actions, batch.out()), StateError);
+  CHECK_THROWS_AS(batch.env.step(actions, {}, batch.out()), StateError);
   CHECK_THROWS_AS((void)batch.env.state(0), StateError);
   batch.reset_all();
   const std::vector<sim::EpisodeSpec> specs = {spec_of(0), spec_of(1)};
   const std::vector<std::int32_t> twice = {1, 1};
-  const std::vector<std::int32_t> beyond = {0, 2};
+  const std::vector<std::int32_t> beyond = {0, 20};
   CHECK_THROWS_AS(batch.env.reset(twice, specs, batch.out()), StateError);
   CHECK_THROWS_AS(batch.env.reset(beyond, specs, batch.out()), StateError);
-  const std::vector<std::int32_t> arm = {0, 8};
-  CHECK_THROWS_AS(batch.env.step(arm, batch.out()), StateError);
+  CHECK_THROWS_AS(batch.env.step(beyond, {}, batch.out()), StateError);
   CHECK(batch.env.state(0).step == 0);
-  CHECK_THROWS_AS(BatchEnv({}, {}), StateError);
-  CHECK_THROWS_AS(BatchEnv(houses(), {0, 1, 8, 8, 1}), StateError);
-  CHECK_THROWS_AS(BatchEnv(houses(), {1, 1, 8, 8, 3}), StateError);
+  CHECK_THROWS_AS(BatchEnv({}, {stretch()}, {}), StateError);
+  CHECK_THROWS_AS(BatchEnv(houses(), {}, {}), StateError);
+  CHECK_THROWS_AS(BatchEnv(houses(), {stretch(), load_robot("locobot")}, {1, 1, 8, 8, 2}),
+                  StateError);
+  CHECK_THROWS_AS(BatchEnv(houses(), {stretch()}, {0, 1, 8, 8, 1}), StateError);
+  CHECK_THROWS_AS(BatchEnv(houses(), {stretch()}, {1, 1, 8, 8, 3}), StateError);
 }
 
 TEST_CASE("batch env: restored worlds go on as if they had not stopped") {
@@ -190,7 +194,7 @@ TEST_CASE("batch env: restored worlds go on as if they had not stopped") {
     CHECK(other.frames == batch.frames);
     CHECK(std::memcmp(other.facts.data(), batch.facts.data(), 4 * sizeof(sim::Facts)) == 0);
   }
-  states[2].position = {100, 100};
+  states[2].pose.position = {100, 100};
   CHECK_THROWS_AS(other.env.restore(ids, states, other.out()), StateError);
 }
 
@@ -214,15 +218,15 @@ TEST_CASE("batch env: drawing again gives the frame of the step, and leaves the 
 
 TEST_CASE("cameras: mounted where the robot carries them") {
   sim::WorldState state;
-  state.position = {1, 2};
-  state.yaw_deg = 90;  // looks along +x, its right is -z
-  const render::Camera navigation = mounted_camera(state, kNavigationCamera);
+  state.pose = sim::start_pose(*stretch(), {1, 2}, 90);  // looks along +x, its right is -z
+  state.cameras = sim::draw_cameras(*stretch(), sim::EpisodeSpec{});
+  const render::Camera navigation = mounted_camera(*stretch(), state, kNavigationCamera);
   CHECK(navigation.position.x == doctest::Approx(1 + 0.0678804));
   CHECK(navigation.position.y == doctest::Approx(0.9009982 + 0.5447009));
   CHECK(navigation.position.z == doctest::Approx(2 - 0.00192035));
   CHECK(navigation.yaw_deg == 90.0F);
   CHECK(navigation.pitch_deg == 27.0F);
-  const render::Camera manipulation = mounted_camera(state, kManipulationCamera);
+  const render::Camera manipulation = mounted_camera(*stretch(), state, kManipulationCamera);
   CHECK(manipulation.position.x == doctest::Approx(1 - 0.05884857));
   CHECK(manipulation.position.z == doctest::Approx(2 - 0.05390513));
   CHECK(manipulation.yaw_deg == 180.0F);

@@ -107,8 +107,8 @@ TEST_CASE("canvas: the nearer polygon shows, at equal depth the first, and never
                                          pixels(0, 32)};
   const PixelRect full = {0, 0, kSize, kSize};
   const auto at = [](float inverse) { return InverseDepth{0, 0, inverse, inverse, inverse}; };
-  canvas.fill(all, full, at(0.5F), 1);
-  canvas.fill(all, full, at(0.5F), 2);
+  CHECK(canvas.fill(all, full, at(0.5F), 1));
+  CHECK_FALSE(canvas.fill(all, full, at(0.5F), 2));
   CHECK(canvas.primitives(9)[9] == 1U);
   canvas.fill(all, {8, 8, 10, 10}, at(1.0F), 3);
   CHECK(canvas.primitives(9)[9] == 3U);
@@ -124,8 +124,8 @@ TEST_CASE("canvas: huge and empty polygons are exact and harmless") {
   const PixelRect full = {0, 0, kSize, kSize};
   const std::array<FixedPoint, 3> huge = {pixels(-16384, -16384), pixels(16384, -16384),
                                           pixels(-16384, 16384)};
-  CHECK(canvas.fill(huge, full, kFlat, 1));
   // The long edge is x + y = 0: only centres with x + y < 0 lie before it, none in the image.
+  CHECK_FALSE(canvas.fill(huge, full, kFlat, 1));
   CHECK(canvas.primitives(0)[0] == Canvas::kNothing);
   const std::array<FixedPoint, 3> sliver = {pixels(3.1, 3.1), pixels(3.2, 3.1), pixels(3.1, 3.2)};
   CHECK_FALSE(canvas.fill(sliver, full, kFlat, 2));

@@ -9,11 +9,11 @@ using namespace flare::sim::testing;
 using flare::Vec2;
 
 TEST_CASE("collision: the disc is stopped a radius from a wall and outside the house") {
-  const CollisionMap map(square_room());
+  const CollisionMap map(square_room(), stretch()->body);
   CHECK_FALSE(map.blocked({2, 2}));
-  CHECK_FALSE(map.blocked({kBodyRadius + 1e-4F, 2}));
-  CHECK(map.blocked({kBodyRadius - 1e-4F, 2}));
-  CHECK(map.blocked({2, 4 - kBodyRadius + 1e-4F}));
+  CHECK_FALSE(map.blocked({stretch()->body.radius + 1e-4F, 2}));
+  CHECK(map.blocked({stretch()->body.radius - 1e-4F, 2}));
+  CHECK(map.blocked({2, 4 - stretch()->body.radius + 1e-4F}));
   CHECK(map.blocked({-1, 2}));
   CHECK(map.blocked({2, 9}));
   CHECK(map.blocked({1, 2}, 1.01F));  // a disc larger than the lookup was built for
@@ -21,19 +21,19 @@ TEST_CASE("collision: the disc is stopped a radius from a wall and outside the h
 }
 
 TEST_CASE("collision: a door opens both sides of a wall, a closed one neither") {
-  const CollisionMap open(two_rooms(1.0F, 2.0F));
+  const CollisionMap open(two_rooms(1.0F, 2.0F), stretch()->body);
   CHECK_FALSE(open.sweep_blocked({3, 1.5F}, {5, 1.5F}));
   CHECK(open.sweep_blocked({3, 3.0F}, {5, 3.0F}));
-  CHECK(open.blocked({4, 1.0F + kBodyRadius - 1e-3F}));  // the jamb
-  CHECK_FALSE(open.blocked({4, 1.0F + kBodyRadius + 1e-3F}));
-  const CollisionMap closed(two_rooms(1.0F, 2.0F, false));
+  CHECK(open.blocked({4, 1.0F + stretch()->body.radius - 1e-3F}));  // the jamb
+  CHECK_FALSE(open.blocked({4, 1.0F + stretch()->body.radius + 1e-3F}));
+  const CollisionMap closed(two_rooms(1.0F, 2.0F, false), stretch()->body);
   CHECK(closed.sweep_blocked({3, 1.5F}, {5, 1.5F}));
 }
 
 TEST_CASE("collision: a passage without geometry is no obstacle") {
   House house = two_rooms(1.0F, 2.0F, false);
   house.walls[2].empty = house.walls[4].empty = true;
-  CHECK_FALSE(CollisionMap(house).sweep_blocked({3, 3}, {5, 3}));
+  CHECK_FALSE(CollisionMap(house, stretch()->body).sweep_blocked({3, 3}, {5, 3}));
 }
 
 TEST_CASE("collision: only what reaches into the body's height band is an obstacle") {
@@ -41,7 +41,7 @@ TEST_CASE("collision: only what reaches into the body's height band is an obstac
     House house = square_room();
     add_box(house, center, size);
     house.objects[0].on_wall = on_wall;
-    return CollisionMap(house).blocked({2, 2});
+    return CollisionMap(house, stretch()->body).blocked({2, 2});
   };
   CHECK(blocked_by({2, 0.5F, 2}, {0.4F, 1, 0.4F}));
   CHECK(blocked_by({2, 0.05F, 2}, {0.1F, 0.1F, 0.1F}));     // an apple on the floor
@@ -54,7 +54,7 @@ TEST_CASE("collision: only what reaches into the body's height band is an obstac
 TEST_CASE("collision: a footprint turns with its object, clockwise seen from above") {
   House house = square_room();
   add_box(house, {2, 0.5F, 2}, {2, 1, 0.1F}, 45);  // its x axis looks along (1, -1)
-  const CollisionMap map(house);
+  const CollisionMap map(house, stretch()->body);
   CHECK(map.blocked({2.6F, 1.4F}));
   CHECK_FALSE(map.blocked({2.6F, 2.6F}));
 }
@@ -66,7 +66,7 @@ TEST_CASE("collision: what stands on an obstacle adds nothing, what overhangs it
   const int board = add_box(house, {2.4F, 0.82F, 2}, {1, 0.04F, 0.2F});
   house.objects[static_cast<std::size_t>(cup)].parent = table;
   house.objects[static_cast<std::size_t>(board)].parent = table;
-  const CollisionMap map(house);
+  const CollisionMap map(house, stretch()->body);
   CHECK(map.blocked({3.0F, 2}));
   CHECK_FALSE(map.blocked({1.0F, 2}));
 }
@@ -74,5 +74,5 @@ TEST_CASE("collision: what stands on an obstacle adds nothing, what overhangs it
 TEST_CASE("collision: no step is long enough to jump a wall") {
   House house = square_room();
   add_box(house, {2, 0.5F, 2}, {0.01F, 1, 3.9F});
-  CHECK(CollisionMap(house).sweep_blocked({1, 2}, {3, 2}));
+  CHECK(CollisionMap(house, stretch()->body).sweep_blocked({1, 2}, {3, 2}));
 }

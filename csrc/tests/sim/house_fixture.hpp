@@ -1,12 +1,28 @@
-// Houses that the simulator's tests share, built by hand.
+// Houses and robots that the simulator's tests share.
 #pragma once
 
+#include <fstream>
+#include <iterator>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "sim/house.hpp"
+#include "sim/robot.hpp"
 
 namespace flare::sim::testing {
+
+/// Robots of the package; tests/robots/test_files.py compares the two forms.
+inline std::shared_ptr<const RobotSpec> load_robot(const std::string& name) {
+  std::ifstream file(std::string(FLARE_FIXTURES) + "/" + name + ".json");
+  const std::string json{std::istreambuf_iterator<char>(file), {}};
+  return RobotSpec::from_json(json, name);
+}
+
+inline std::shared_ptr<const RobotSpec> stretch() {
+  static const auto robot = load_robot("stretch");
+  return robot;
+}
 
 inline void add_room(House& house, Vec2 min, Vec2 max) {
   const int room = static_cast<int>(house.rooms.size());

@@ -13,7 +13,7 @@ using namespace flare::sim::testing;
 using flare::Vec2;
 
 TEST_CASE("nav grid: the free places of an empty room") {
-  const LoadedHouse house(square_room());
+  const LoadedHouse house(square_room(), stretch());
   // 0.2, 0.3 ... 3.8 in both directions: 0.1 and 3.9 are nearer to a wall than kPlaceRadius.
   CHECK(house.grid.num_cells() == 37 * 37);
   const int cell = house.grid.nearest_cell({1.04F, 2.96F});
@@ -27,7 +27,7 @@ TEST_CASE("nav grid: the free places of an empty room") {
 TEST_CASE("nav grid: nearest_cell agrees with a search of all cells") {
   House plan = square_room();
   add_box(plan, {2, 0.5F, 2}, {0.7F, 1, 0.9F}, 30);
-  const LoadedHouse house(plan);
+  const LoadedHouse house(plan, stretch());
   for (float x = -0.2F; x < 4.2F; x += 0.173F) {
     for (float z = -0.2F; z < 4.2F; z += 0.137F) {
       float best = NavGrid::kNearestMax;
@@ -47,7 +47,7 @@ TEST_CASE("nav grid: nearest_cell agrees with a search of all cells") {
 }
 
 TEST_CASE("nav grid: distances are octile and go through the door") {
-  const LoadedHouse house(two_rooms(1.5F, 2.5F));
+  const LoadedHouse house(two_rooms(1.5F, 2.5F), stretch());
   const std::int32_t goal = house.grid.nearest_cell({6, 2});
   const GeodesicField field = house.grid.field_to_cells({&goal, 1});
   const auto from = [&](Vec2 point) {
@@ -60,7 +60,7 @@ TEST_CASE("nav grid: distances are octile and go through the door") {
 }
 
 TEST_CASE("nav grid: following next walks down the field to a goal") {
-  const LoadedHouse house(two_rooms(1.5F, 2.5F));
+  const LoadedHouse house(two_rooms(1.5F, 2.5F), stretch());
   const std::int32_t goal = house.grid.nearest_cell({7, 1});
   const GeodesicField field = house.grid.field_to_cells({&goal, 1});
   for (std::size_t i = 0; i < field.distance.size(); ++i) {
@@ -76,22 +76,22 @@ TEST_CASE("nav grid: following next walks down the field to a goal") {
 TEST_CASE("nav grid: a closed door leaves the larger room only") {
   House plan = two_rooms(1.5F, 2.5F, false);
   add_box(plan, {6, 0.5F, 2}, {1, 1, 1});
-  const LoadedHouse house(plan);
+  const LoadedHouse house(plan, stretch());
   CHECK(house.grid.num_cells() == 37 * 37);
   for (const std::int32_t room : house.grid.rooms()) CHECK(room == 0);
   const std::vector<std::int32_t> target = {0};
   const GeodesicField field =
-      house.grid.field_to_objects(house.house, house.collision, target, 2.0F);
+      house.grid.field_to_objects(house.house, house.collision, house.robot, target, 2.0F);
   for (const float distance : field.distance) CHECK(distance == -1.0F);
 }
 
 TEST_CASE("nav grid: walks end within reach of the box with no wall between") {
   House plan = two_rooms(3.0F, 4.0F);
   add_box(plan, {4.45F, 0.4F, 0.5F}, {0.4F, 0.8F, 0.4F});  // behind the wall, seen from room 0
-  const LoadedHouse house(plan);
+  const LoadedHouse house(plan, stretch());
   const std::vector<std::int32_t> target = {0};
   const GeodesicField field =
-      house.grid.field_to_objects(house.house, house.collision, target, 2.0F);
+      house.grid.field_to_objects(house.house, house.collision, house.robot, target, 2.0F);
   const auto at = [&](Vec2 point) {
     return static_cast<std::size_t>(house.grid.nearest_cell(point));
   };
@@ -108,10 +108,10 @@ TEST_CASE("nav grid: a tall cupboard hides what stands behind it") {
   House plan = square_room();
   add_box(plan, {2, 0.1F, 3.7F}, {0.2F, 0.2F, 0.2F});
   add_box(plan, {2, 1, 3.0F}, {0.6F, 2, 0.4F});
-  const LoadedHouse house(plan);
+  const LoadedHouse house(plan, stretch());
   const std::vector<std::int32_t> target = {0};
   const GeodesicField field =
-      house.grid.field_to_objects(house.house, house.collision, target, 2.0F);
+      house.grid.field_to_objects(house.house, house.collision, house.robot, target, 2.0F);
   CHECK(field.distance[static_cast<std::size_t>(house.grid.nearest_cell({2, 2.3F}))] > 0.0F);
   CHECK(field.distance[static_cast<std::size_t>(house.grid.nearest_cell({0.8F, 3.7F}))] == 0.0F);
 }
@@ -132,7 +132,7 @@ TEST_CASE("field cache: one field per key, evicted by use, unchanged when comput
   for (int i = 0; i < 4; ++i) {
     add_box(plan, {0.5F + 0.8F * static_cast<float>(i), 0.3F, 3.7F}, {0.3F, 0.6F, 0.3F});
   }
-  const auto house = std::make_shared<const LoadedHouse>(plan);
+  const auto house = std::make_shared<const LoadedHouse>(plan, stretch());
   FieldCache cache(30000);  // two fields of about 1,300 cells of 9 bytes
   EpisodeSpec a{};
   EpisodeSpec b{};

@@ -33,7 +33,7 @@ struct Play {
   World world;
 
   Play(House plan, const EpisodeSpec& spec)
-      : house(std::make_shared<LoadedHouse>(std::move(plan))) {
+      : house(std::make_shared<LoadedHouse>(std::move(plan), stretch())) {
     world.reset(house, spec, cache.get(house, spec));
   }
   Facts facts(std::vector<std::int32_t> pixels = {}) const {
@@ -82,42 +82,41 @@ TEST_CASE("world: walks 0.2 m a step until the wall blocks, then stays") {
   CHECK(facts.step == 10);
   // Backwards the disc leads: z >= 0.1854628 + 0.1092373 = 0.2947, 17 steps to 0.4.
   for (int i = 0; i < 20; ++i) play.world.step(Action::kMoveBack);
-  CHECK(play.world.state().position.z == doctest::Approx(0.4));
+  CHECK(play.world.state().pose.position.z == doctest::Approx(0.4));
 }
 
 TEST_CASE("world: turning is by 30 and 6 degrees and wraps") {
   Play play(square_room(), spec_at(2, 2, 0));
   play.world.step(Action::kRotateLeft);
-  CHECK(play.world.state().yaw_deg == 330.0F);
+  CHECK(play.world.state().pose.yaw_deg == 330.0F);
   play.world.step(Action::kRotateRight);
-  CHECK(play.world.state().yaw_deg == 0.0F);
+  CHECK(play.world.state().pose.yaw_deg == 0.0F);
   play.world.step(Action::kRotateRightSmall);
   play.world.step(Action::kRotateRight);
-  CHECK(play.world.state().yaw_deg == 36.0F);
+  CHECK(play.world.state().pose.yaw_deg == 36.0F);
   play.world.step(Action::kRotateLeftSmall);
-  CHECK(play.world.state().yaw_deg == 30.0F);
+  CHECK(play.world.state().pose.yaw_deg == 30.0F);
 }
 
 TEST_CASE("world: a turn swings the body and can be blocked") {
   // Along the wall x = 0 looking ahead, the disc has 1 mm of room; to turn right swings the disc,
   // which is behind the reference point, to the left: into the wall.
-  Play play(square_room(), spec_at(kBodyRadius + 0.001F, 2, 0));
+  Play play(square_room(), spec_at(stretch()->body.radius + 0.001F, 2, 0));
   play.world.step(Action::kRotateRight);
   CHECK(play.world.state().collided == 1);
-  CHECK(play.world.state().yaw_deg == 0.0F);
+  CHECK(play.world.state().pose.yaw_deg == 0.0F);
   play.world.step(Action::kRotateLeft);
   CHECK(play.world.state().collided == 0);
-  CHECK(play.world.state().yaw_deg == 330.0F);
+  CHECK(play.world.state().pose.yaw_deg == 330.0F);
 }
 
-TEST_CASE("world: done moves nothing, the arm is refused, bad actions are refused") {
+TEST_CASE("world: done moves nothing, bad actions are refused") {
   Play play(square_room(), spec_at(2, 2, 0));
   play.world.step(Action::kDone);
   CHECK(play.world.state().last_action_success == 1);
   CHECK(play.facts().last_action_success == 0);  // no target is seen
   play.world.step(Action::kSubDone);
   CHECK(play.world.state().step == 2);
-  CHECK_THROWS_AS(play.world.step(Action::kPickup), flare::StateError);
   CHECK_THROWS_AS(play.world.step(static_cast<Action>(20)), flare::StateError);
   CHECK_THROWS_AS(play.world.step(static_cast<Action>(-1)), flare::StateError);
   CHECK(play.world.state().step == 2);
@@ -132,7 +131,7 @@ TEST_CASE("world: a bad start or target is refused and changes nothing") {
   EpisodeSpec many = spec_at(2, 2, 0);
   many.num_targets = kMaxTargets + 1;
   CHECK_THROWS_AS(reset(many), flare::StateError);
-  CHECK(play.world.state().position.x == 2.0F);
+  CHECK(play.world.state().pose.position.x == 2.0F);
 }
 
 TEST_CASE("world: facts of two targets, by hand") {
@@ -220,22 +219,22 @@ TEST_CASE("world: the way into a target room, by hand") {
 
 TEST_CASE("world: camera noise is drawn from the grids of the original") {
   EpisodeSpec spec = spec_at(2, 2, 0);
-  CHECK(draw_cameras(spec).nav_pitch_deg == 27.0F);
+  CHECK(draw_cameras(*stretch(), spec)[0].pitch_deg == 27.0F);
   CHECK(draw_material_seed(spec) == 0);
   spec.camera_noise = 1;
   spec.randomise = kRandomMaterials;
   CHECK(draw_light_seed(spec) == 0);
   int randomised = 0;
   for (spec.seed = 0; spec.seed < 1000; ++spec.seed) {
-    const CameraSettings cameras = draw_cameras(spec);
-    const float pitch = (cameras.nav_pitch_deg - 25.0F) / 0.2F;
-    const float fov = (cameras.manip_fov_deg - 58.0F) / 0.1F;
+    const Cameras cameras = draw_cameras(*stretch(), spec);
+    const float pitch = (cameras[0].pitch_deg - 25.0F) / 0.2F;
+    const float fov = (cameras[1].fov_deg - 58.0F) / 0.1F;
     CHECK(std::abs(pitch - std::round(pitch)) < 1e-3F);
     CHECK(std::abs(fov - std::round(fov)) < 1e-3F);
     CHECK(pitch > -0.01F);
     CHECK(pitch < 19.01F);
-    CHECK(cameras.manip_pitch_deg >= 31.0F);
-    CHECK(cameras.manip_pitch_deg <= 34.81F);
+    CHECK(cameras[1].pitch_deg >= 31.0F);
+    CHECK(cameras[1].pitch_deg <= 34.81F);
     randomised += draw_material_seed(spec) != 0 ? 1 : 0;
   }
   CHECK(randomised > 750);  // 800 expected, standard deviation 12.6

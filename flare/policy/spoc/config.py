@@ -38,7 +38,6 @@ class Compat:
     shared_counter: bool = False  # one cache place for all environments, back to 0 at max_steps
     time_window_mask: bool = False  # bool mask of a single step from time_step, not from the cache
     text_padding: bool = False  # pad tokens of the call's instructions take part in the fusion
-    limit_clock: bool = False  # after a step limit: time 1, 1, 2, ... and no new traj_index
     central_crop: bool = False  # frames are cut to the middle 78 % of the width and stretched
     shared_augmentation: bool = False  # one draw for all environments, kept for 500 calls
     max_steps: int = 500  # cache places with shared_counter

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from flare.policy.spoc.config import TextConfig
 from flare.policy.spoc.vision_transformer import TransformerBlock
 
-_EPS = 1e-5
+_EPS = 1e-6
 
 
 class SiglipTextEncoder(nn.Module):

@@ -1,0 +1,75 @@
+// Takes a target: walks down the field to where the arm reaches one, finds a posture of the base
+// and actions of the arm that are known to end with it in the hand, and plays them.
+#include <vector>
+
+#include "sim/expert.hpp"
+#include "sim/grasp_plan.hpp"
+#include "sim/lattice.hpp"
+#include "sim/walker.hpp"
+
+namespace flare::sim {
+namespace {
+
+constexpr float kAround = 0.5F;  // m, a posture is looked for from so near the goal on
+constexpr int kEvery = 6;        // actions between two such searches where one found nothing
+constexpr int kGivesUp = 80;     // actions without progress
+
+class Taker : Walker {
+ public:
+  using Walker::Walker;
+
+  [[nodiscard]] Action next();
+
+ private:
+  [[nodiscard]] std::span<const std::int32_t> targets() const {
+    return {state_.spec.targets.data(), static_cast<std::size_t>(state_.spec.num_targets)};
+  }
+  [[nodiscard]] bool holds_target() const;
+  [[nodiscard]] std::optional<Action> grasp();
+};
+
+Action Taker::next() {
+  if (holds_target()) return Action::kDone;
+  if (state_.plan.size > 0) return static_cast<Action>(state_.plan.actions[0]);
+  if (state_.things.held >= 0) return Action::kDropoff;
+  if (takes_target(around_, pose_, targets())) return Action::kPickup;
+  const float distance = distance_left();
+  if (distance < 0.0F || state_.stalled > kGivesUp) return Action::kDone;
+  if (!is_stowed(house_.robot, pose_)) return Action::kArmIn;
+  const bool is_time = state_.stalled % kEvery == 0;
+  if (distance <= kAround && is_time) {
+    if (const auto action = grasp()) return *action;
+  }
+  return distance > 0.0F ? walk() : any_free(5);
+}
+
+bool Taker::holds_target() const {
+  for (const std::int32_t target : targets()) {
+    if (state_.things.held == target) return true;
+  }
+  return false;
+}
+
+/// Plans the rest of the episode: from here, or after a few actions of the base.
+std::optional<Action> Taker::grasp() {
+  std::vector<Action> arm = grasp_actions(around_, pose_, targets());
+  std::vector<Action> plan;
+  if (arm.empty()) {
+    plan = way_to(around_, field_, pose_, [&](const Pose& pose) {
+      arm = grasp_actions(around_, pose, targets());
+      return !arm.empty();
+    });
+  }
+  if (arm.empty()) return std::nullopt;
+  plan.insert(plan.end(), arm.begin(), arm.end());
+  state_.plan.assign(plan);
+  return plan.front();
+}
+
+}  // namespace
+
+Action expert_to_hold(const LoadedHouse& house, const GeodesicField& field, WorldState& state) {
+  return Taker(house, field, state).next();
+}
+
+}  // namespace flare::sim
