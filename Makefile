@@ -1,5 +1,5 @@
-# What a newcomer types: `make demo` and `make test`. It needs Python 3.10 to 3.12 (with venv), g++
-# (C++20), git and make; all else, CMake and Ninja too, comes from PyPI.
+# What a newcomer types: `make demo` and `make test`. It needs Python 3.10 to 3.12 (with venv and
+# headers), g++ (C++20), git and make; all else, CMake and Ninja too, comes from PyPI.
 #
 #   make demo      the whole loop, about 25 minutes on two cores; DEMO_FLAGS=--quick for three
 #   make test      all Python tests; PYTEST_FLAGS passes flags on
@@ -55,11 +55,12 @@ clean:
 	rm -rf $(VENV) build
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; v = sys.version_info; (3, 10) <= v[:2] <= (3, 12) or sys.exit(f"flare needs Python 3.10 to 3.12, $(PYTHON) is {v[0]}.{v[1]}. Mend: make PYTHON=python3.11")'
+	@scripts/check_machine.sh $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 
 # Stamps: what is installed is not looked at again, so a second `make test` starts at once.
 $(VENV)/installed: $(SOURCES) | $(BIN)/python
+	@scripts/check_machine.sh $(BIN)/python
 	@echo "Installing into $(VENV): downloads PyTorch and compiles the core, some minutes."
 	$(INSTALL) --editable .
 	@touch $@

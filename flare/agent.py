@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flare.checkpoint import PROCESSORS, Checkpoint, load_checkpoint
+from flare.checkpoint import PROCESSORS, Checkpoint, load_checkpoint, load_weights
 from flare.config import from_dict
 from flare.errors import UserError
 from flare.policy.config import PolicyConfig
@@ -82,5 +82,8 @@ def load_agent(path: Path, *, which: str = "latest") -> tuple[AgentConfig, Polic
     checkpoint = load_checkpoint(path, which=which, with_trainer=False)
     agent = from_dict(checkpoint.policy, AgentConfig, file=path)
     policy = agent.build()
-    policy.load_state_dict(checkpoint.model)
+    try:
+        load_weights(policy, checkpoint)
+    except UserError as error:
+        raise error.at(file=path) from error
     return agent, policy, checkpoint

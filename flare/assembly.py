@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flare.errors import UserError
+from flare.errors import UserError, require
 from flare.houses.files import read_houses
-from flare.specs import CameraSpec
+from flare.specs import ActionSpec, CameraSpec
 from flare.tasks.mixture import TaskMixture
 from flare.tasks.registry import TASKS, check_name
 from flare.tasks.rewards import RewardConfig
@@ -28,12 +28,18 @@ class WorldConfig:
     manipulation_camera: bool = True  # a second camera as soon as a task needs the arm
 
     def __post_init__(self) -> None:
-        if self.num_envs < 1:
-            raise UserError(f"is {self.num_envs}", key="world.num_envs", mend="use at least 1")
-        if self.num_threads < 0:
-            raise UserError(
-                f"is {self.num_threads}", key="world.num_threads", mend="use 0 for one per core"
-            )
+        require(self.num_envs >= 1, "world.num_envs", self.num_envs, "use at least 1")
+        require(
+            0 <= self.num_threads <= 4096,
+            "world.num_threads",
+            self.num_threads,
+            "use 0 for one per core",
+        )
+        if self.action_names:
+            try:
+                ActionSpec(self.action_names)
+            except UserError as error:
+                raise UserError(error.what, key="world.action_names", mend=error.mend) from error
 
     @property
     def threads(self) -> int:
@@ -69,10 +75,12 @@ class TaskConfig:
             check_name(name, "task.names")
         for name in self.mixture:
             check_name(name, "task.mixture")
-        if self.max_steps < 0:
-            raise UserError(
-                f"is {self.max_steps}", key="task.max_steps", mend="use 0 for the original's limits"
-            )
+        require(
+            0 <= self.max_steps <= 10_000,
+            "task.max_steps",
+            self.max_steps,
+            "use 0 for the original's limits, or 1 to 10000 steps",
+        )
 
     def build(self, *, is_evaluation: bool = False) -> TaskMixture:
         """The tasks that judge, with the limits of training or of evaluation.
@@ -88,6 +96,16 @@ class TaskConfig:
             limit = task.evaluation_steps if is_evaluation else task.max_steps
             tasks.append(replace(task, max_steps=self.max_steps or limit))
         return TaskMixture(tasks=tuple(tasks), weights=tuple(weights[name] for name in names))
+
+
+def check_limit(max_houses: int | None) -> None:
+    """Refuse to read less than one house."""
+    require(max_houses is None or max_houses >= 1, "max_houses", max_houses, "use at least 1")
+
+
+def check_torch_threads(num_threads: int) -> None:
+    """Refuse what PyTorch would not take."""
+    require(0 <= num_threads <= 4096, "num_threads", num_threads, "use 0 for one per core")
 
 
 def load_house_file(

@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,7 +46,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     except OSError as error:
         raise explained(error, final, _size(temporary)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 def write_bytes(path: PathLike, data: bytes | memoryview) -> None:
@@ -63,6 +63,20 @@ def write_text(path: PathLike, text: str) -> None:
 def write_json(path: PathLike, value: object) -> None:
     """Write ``value`` to ``path`` atomically, as indented JSON with a newline at its end."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def make_directory(path: PathLike) -> Path:
+    """Make a folder and those above it; one that exists stays as it is.
+
+    Raises:
+        UserError: the disk is full, something else has the name, or the place is read-only.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explained(error, folder, 0) from error
+    return folder
 
 
 def replace_directory(temporary: PathLike, final: PathLike) -> None:
@@ -116,7 +130,7 @@ def replace_symlink(link: PathLike, target: str) -> None:
     except OSError as error:
         raise explained(error, final, 0) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 def read_pointer(link: PathLike) -> Path | None:
@@ -131,6 +145,7 @@ def read_pointer(link: PathLike) -> Path | None:
 
 def temporary_name(final: Path) -> Path:
     """A name beside ``final`` that no other writer uses; hidden, ends in ``.tmp``."""
+    final = final.absolute()  # "." has no name
     return final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
@@ -151,8 +166,22 @@ def _sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+# What stands in the way is the path or its permissions.
+_NOT_WRITABLE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM,
+                 errno.EROFS, errno.EBUSY, errno.ENAMETOOLONG, errno.ELOOP)  # fmt: skip
+
+
 def _size(file: Path) -> int:
-    return file.stat().st_size if file.exists() else 0
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def _remove(file: Path) -> None:
+    # A folder that is none, or closed to us, has been told of already.
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
 
 
 def explained(error: OSError, path: Path, written: int) -> OSError | UserError:
@@ -164,10 +193,16 @@ def explained(error: OSError, path: Path, written: int) -> OSError | UserError:
             mend="free space or write to another disk, then run the command again",
             file=path,
         )
-    if error.errno in (errno.ENOENT, errno.EACCES, errno.EROFS, errno.EPERM):
+    if error.errno == errno.EFBIG:
+        return UserError(
+            "the file is larger than this process may write",
+            mend="raise the limit (ulimit -f), then run the command again",
+            file=path,
+        )
+    if error.errno in _NOT_WRITABLE:
         return UserError(
             f"cannot write ({os.strerror(error.errno)})",
-            mend="check that the folder exists and that you may write to it",
+            mend="check that the folder exists and that you may write there",
             file=path,
         )
     return error

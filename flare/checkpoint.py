@@ -12,6 +12,7 @@ import io
 import math
 import pickle
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +22,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from flare import __version__
 from flare.atomic import (
     PathLike,
+    make_directory,
     read_pointer,
     replace_directory,
     replace_symlink,
@@ -74,9 +76,8 @@ def save_checkpoint(
         raise ValueError(f"keep_last must be at least 1, got {keep_last}")
     root = Path(run)
     final = root / "checkpoints" / f"{checkpoint.step:09d}"
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_name(final)
-    temporary.mkdir()
+    make_directory(final.parent)
+    temporary = make_directory(temporary_name(final))
     try:
         _write_files(temporary, checkpoint, root)
         replace_directory(temporary, final)
@@ -175,6 +176,31 @@ def check_architecture(ours: Mapping[str, Any], theirs: Mapping[str, Any], file:
         )
 
 
+def load_weights(policy: nn.Module, checkpoint: Checkpoint) -> None:
+    """Copy a checkpoint's weights into ``policy``; every name and shape must fit.
+
+    Raises:
+        UserError: a weight is missing, left over or of another shape.
+    """
+    ours, theirs = policy.state_dict(), checkpoint.model
+    odd = [
+        f"{name} is {_shape(theirs.get(name))} instead of {_shape(ours.get(name))}"
+        for name in sorted(ours.keys() | theirs.keys())
+        if _shape(ours.get(name)) != _shape(theirs.get(name))
+    ]
+    if odd:
+        more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+        raise UserError(
+            f"the weights do not fit the policy: {odd[0]}{more}",
+            mend="build the policy from the checkpoint's configuration",
+        )
+    policy.load_state_dict(theirs)
+
+
+def _shape(weight: Tensor | None) -> str:
+    return "absent" if weight is None else str(list(weight.shape))
+
+
 def _write_files(folder: Path, checkpoint: Checkpoint, run: Path) -> None:
     # Clones: safetensors refuses weights that share memory, and ours may be tied.
     weights = {
@@ -252,6 +278,12 @@ def _present(path: Path) -> Path:
     return path
 
 
+_HEADER = {
+    "format_version": int, "stage": str, "step": int, "metrics": dict, "sha256": dict,
+    "policy": dict, "recipe": dict,
+}  # fmt: skip
+
+
 def _check_format(header: Mapping[str, Any], file: Path) -> None:
     version = header.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
@@ -262,10 +294,10 @@ def _check_format(header: Mapping[str, Any], file: Path) -> None:
             file=file,
             key="format_version",
         )
-    wanted = ("format_version", "stage", "step", "metrics", "sha256", "policy", "recipe")
-    for key in wanted:
-        if key not in header:
-            raise UserError("missing", mend="give a checkpoint's folder", file=file, key=key)
+    for key, kind in _HEADER.items():
+        if not isinstance(header.get(key), kind):
+            what = f"is {header[key]!r}" if key in header else "missing"
+            raise UserError(what, mend="give a checkpoint's folder", file=file, key=key)
 
 
 def _read_checked(path: Path, hashes: Mapping[str, str], name: str | None = None) -> bytes:
@@ -297,10 +329,14 @@ def _load_trainer(folder: Path, hashes: Mapping[str, str]) -> dict[str, Any]:
     path = folder / TRAINER
     try:
         # weights_only: a checkpoint from a stranger must not run code.
-        trainer = torch.load(
-            io.BytesIO(_read_checked(path, hashes)), map_location="cpu", weights_only=True
-        )
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of foreign pickles; the error says it
+            trainer = torch.load(
+                io.BytesIO(_read_checked(path, hashes)), map_location="cpu", weights_only=True
+            )
+    except pickle.UnpicklingError as error:
+        raise _damaged(path, "it holds more than plain values and tensors") from error
+    except (RuntimeError, EOFError) as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(trainer, dict):
         raise _damaged(path, f"it holds {type(trainer).__name__} instead of a dict")

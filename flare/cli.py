@@ -1,9 +1,12 @@
 """The command line: finds the command, parses its flags into its configuration, runs it."""
 
+import contextlib
 import difflib
 import importlib
+import io
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -61,7 +64,6 @@ COMMANDS = (
         "PretrainConfig",
         "run_pretrain",
         "train a policy by imitation of demonstrations",
-        is_resumable=True,
     ),
     Command(
         "finetune",
@@ -252,8 +254,10 @@ def find_command(arguments: Sequence[str]) -> tuple[Command, list[str]]:
 def parse(command: Command, config_class: type[Any], arguments: Sequence[str]) -> Any:  # noqa: ANN401
     """Flags to the command's configuration; ``--config FILE`` gives the defaults.
 
-    Flags that do not exist and values that do not parse end the process with tyro's message and
-    code 2.
+    Raises:
+        UserError: a flag that does not exist, a value that does not parse or that the configuration
+            refuses.
+        SystemExit: help was asked for.
     """
     import tyro  # a quarter of a second that help and version do without
 
@@ -265,13 +269,31 @@ def parse(command: Command, config_class: type[Any], arguments: Sequence[str]) -
         from flare.config import load_config
 
         default = load_config(file, config_class)
-    return tyro.cli(
-        config_class,
-        prog=f"flare {command.name}",
-        description=f"{command.help[0].upper()}{command.help[1:]}.",
-        args=flags,
-        default=default,
-    )
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                config_class,
+                prog=f"flare {command.name}",
+                description=f"{command.help[0].upper()}{command.help[1:]}.",
+                args=flags,
+                default=default,
+            )
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        mend = f"flare {command.name} --help lists the flags"
+        raise UserError(_without_frame(said.getvalue()), mend=mend) from None
+
+
+def _without_frame(box: str) -> str:
+    """The text of tyro's message without its title, its frame and its hint at the help."""
+    _, *lines = re.sub(r"\x1b\[[\d;]*m", "", box).splitlines() or [""]
+    inside = [line.strip("│╰╯ ") for line in lines]
+    # Rules of ─ (of - where the terminal has no UTF-8) part the sections.
+    text = "\n".join("\0" if set(line) <= {"─", "-"} else line for line in inside)
+    sections = [section.strip() for section in text.split("\0")]
+    return "; ".join(each for each in sections if each and not each.startswith("For full helptext"))
 
 
 def help_text() -> str:

@@ -67,27 +67,37 @@ def read_json_object(path: PathLike) -> dict[str, Any]:
         UserError: no such file, not UTF-8 JSON, or not an object.
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise UserError("no such file", mend="check the path", file=path) from error
     except OSError as error:
         raise UserError(
             f"cannot read ({error.strerror})", mend="check the path and its permissions", file=path
         ) from error
+    return parse_json_object(text, mend="correct it, or write the file anew", file=path)
+
+
+def parse_json_object(
+    text: str | bytes, *, mend: str, file: PathLike | None = None, key: str | None = None
+) -> dict[str, Any]:
+    """The JSON object that ``text`` is; the rest goes into the error.
+
+    Raises:
+        UserError: not UTF-8 JSON, nested beyond reason, or not an object.
+    """
+    try:
+        value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(
-            f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
-            mend="correct that line, or write the file anew",
-            file=path,
-        ) from error
+        line = f"line {error.lineno}, " if key is None else ""  # a line of JSON lines is the key
+        what = f"not JSON: {error.msg} at {line}column {error.colno}"
+        raise UserError(what, mend=mend, file=file, key=key) from error
     except UnicodeDecodeError as error:
-        raise UserError("not a text file", mend="give a JSON file", file=path) from error
+        raise UserError("not UTF-8 text", mend=mend, file=file, key=key) from error
+    except RecursionError as error:
+        raise UserError("nested too deeply", mend=mend, file=file, key=key) from error
     if not isinstance(value, dict):
-        raise UserError(
-            f"holds {_kind(value)} instead of a JSON object",
-            mend="put the fields into { }",
-            file=path,
-        )
+        what = f"holds {_kind(value)} instead of a JSON object"
+        raise UserError(what, mend=mend, file=file, key=key)
     return value
 
 

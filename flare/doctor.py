@@ -64,6 +64,7 @@ def examine(config: DoctorConfig) -> Iterator[Finding]:
         _torch,
         _gpu,
         _triton,
+        _tensorboard,
         _cores,
         _memory,
         _shared_memory,
@@ -107,15 +108,26 @@ def _gpu() -> Finding:
     return Finding("gpu", "ok", ", ".join(names))
 
 
+def _optional(package: str, absent: str, mend: str) -> Finding:
+    version = _version(package)
+    if version is None:
+        return Finding(package, "note", f"absent; {absent}", mend)
+    return Finding(package, "ok", version)
+
+
 def _triton() -> Finding:
-    version = _version("triton")
-    if version is not None:
-        return Finding("triton", "ok", version)
-    return Finding(
+    return _optional(
         "triton",
-        "note",
-        "absent; kernels run as their PyTorch references",
+        "kernels run as their PyTorch references",
         "pip install 'flare-rl[gpu]' on a machine with a GPU",
+    )
+
+
+def _tensorboard() -> Finding:
+    return _optional(
+        "tensorboard",
+        "runs get metrics.jsonl and a report, but no events",
+        "pip install 'flare-rl[tensorboard]'",
     )
 
 
@@ -157,15 +169,11 @@ def _disk(folder: Path) -> Finding:
 
 
 def _ai2thor() -> Finding:
-    version = _version("ai2thor")
-    if version is None:
-        return Finding(
-            "ai2thor",
-            "note",
-            "absent; the embedded world needs it not",
-            "pip install 'flare-rl[thor]' for Unity worlds",
-        )
-    return Finding("ai2thor", "ok", version)
+    return _optional(
+        "ai2thor",
+        "the embedded world needs it not",
+        "pip install 'flare-rl[thor]' for Unity worlds",
+    )
 
 
 def _version(package: str) -> str | None:

@@ -42,9 +42,31 @@ class UserError(Exception):
     def at(
         self, *, file: str | os.PathLike[str] | None = None, prefix: str | None = None
     ) -> "UserError":
-        """The same error seen from further out: with a file, with its key below ``prefix``."""
-        key = ".".join(part for part in (prefix, self.key) if part) or None
+        """The same error seen from further out: with a file, with its key below ``prefix``.
+
+        A key that begins with its section, as command lines show it, does not name it twice.
+        """
+        own = self.key
+        if own and prefix and "." in own and prefix.split(".")[-1] == own.split(".")[0]:
+            own = own.partition(".")[2]
+        key = ".".join(part for part in (prefix, own) if part) or None
         return UserError(self.what, mend=self.mend, file=self.file or file, key=key)
+
+
+def require(fine: bool, key: str, value: object, mend: str) -> None:
+    """Refuse the value of a configuration's field.
+
+    Args:
+        fine: the value's test, written so that a NaN fails it.
+        key: the field, with its section where the section has one.
+        value: what was found.
+        mend: what would be right.
+
+    Raises:
+        UserError: it is not fine.
+    """
+    if not fine:
+        raise UserError(f"is {value!r}", key=key, mend=mend)
 
 
 def _rebuild(what: str, mend: str, file: str | None, key: str | None) -> UserError:

@@ -3,14 +3,18 @@
 import json
 import math
 import os
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from flare import tensorboard
 from flare.atomic import PathLike, explained
+from flare.config import parse_json_object
 from flare.errors import UserError
+from flare.tensorboard import EventFile
 
 Record = dict[str, Any]
 
@@ -29,15 +33,26 @@ class JsonLines:
         """Open ``path`` for appending and create it if needed.
 
         Raises:
-            UserError: there are fewer than ``keep_lines`` complete lines.
+            UserError: there are fewer than ``keep_lines`` complete lines, or the file cannot be
+                written.
         """
         self.path = Path(path)
-        self.num_lines = _cut(self.path, keep_lines)
-        self._file = open(self.path, "ab")  # noqa: SIM115 (closed by close)
+        try:
+            self.num_lines = _cut(self.path, keep_lines)
+            self._file = open(self.path, "ab")  # noqa: SIM115 (closed by close)
+        except OSError as error:
+            raise explained(error, self.path, 0) from error
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one record; numbers that JSON lacks (NaN, infinities) become null."""
-        self._file.write(json_line(record))
+        """Write one record; numbers that JSON lacks (NaN, infinities) become null.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        try:
+            self._file.write(json_line(record))
+        except OSError as error:
+            raise explained(error, self.path, 0) from error
         self.num_lines += 1
 
     def extend(self, records: Iterable[Mapping[str, Any]]) -> None:
@@ -79,19 +94,47 @@ class MetricsLog(JsonLines):
     """``metrics.jsonl``: one line an iteration, durable when append returns.
 
     A record has ``stage``, ``iteration`` and ``step``; what changes from run to run (timings,
-    steps/s) stands under ``time`` and everything else is deterministic.
+    steps/s, ``unix``: seconds when it was appended) stands under ``time`` and everything else is
+    deterministic. The same records become TensorBoard events where that package is installed.
     """
+
+    def __init__(
+        self, path: PathLike, *, keep_lines: int | None = None, events: PathLike | None = None
+    ) -> None:
+        """Open ``path`` for appending; see JsonLines.
+
+        Args:
+            path: the JSON-lines file.
+            keep_lines: how many of its lines stay; None keeps all.
+            events: folder of the TensorBoard events of the same records; None writes none.
+        """
+        super().__init__(path, keep_lines=keep_lines)
+        self._events: EventFile | None = None
+        if events is not None and tensorboard.is_installed():
+            self._events = EventFile(events, read_records(path))
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one iteration's record and make it durable."""
         missing = {"stage", "iteration", "step"} - record.keys()
         if missing:
             raise ValueError(f"a metrics record needs {', '.join(sorted(missing))}")
-        super().append(record)
+        clock = {**record.get("time", {}), "unix": round(time.time(), 3)}
+        stamped = {str(key): _plain(value) for key, value in {**record, "time": clock}.items()}
+        super().append(stamped)
         self.sync()
+        if self._events is not None:
+            self._events.append(stamped)
+
+    def close(self) -> None:
+        """Sync and close the file and the events; more than once is fine."""
+        super().close()
+        if self._events is not None:
+            self._events.close()
 
     @classmethod
-    def resume(cls, path: PathLike, *, stage: str, iteration: int) -> "MetricsLog":
+    def resume(
+        cls, path: PathLike, *, stage: str, iteration: int, events: PathLike | None = None
+    ) -> "MetricsLog":
         """Go on after ``iteration`` of ``stage``: later lines of that stage, and after, are cut."""
         keep = 0
         if Path(path).exists():
@@ -99,7 +142,7 @@ class MetricsLog(JsonLines):
                 if record.get("stage") == stage and record.get("iteration", -1) > iteration:
                     break
                 keep += 1
-        return cls(path, keep_lines=keep)
+        return cls(path, keep_lines=keep, events=events)
 
 
 class EpisodeLog(JsonLines):
@@ -132,7 +175,7 @@ def read_records(path: PathLike) -> Iterator[Record]:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
-            yield _parsed(line, path, number)
+            yield parse_json_object(line, mend="restore this line", file=path, key=f"line {number}")
 
 
 def _cut(path: Path, keep_lines: int | None) -> int:
@@ -152,18 +195,6 @@ def _cut(path: Path, keep_lines: int | None) -> int:
             )
         file.truncate(end)
     return lines
-
-
-def _parsed(line: bytes, path: PathLike, number: int) -> Record:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        record = None
-    if not isinstance(record, dict):
-        raise UserError(
-            "not a JSON object", mend="restore this line", file=path, key=f"line {number}"
-        )
-    return record
 
 
 class SuccessWindow:

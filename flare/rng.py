@@ -7,9 +7,16 @@ Python and C++ agree and no order of calls, number of threads or restart changes
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from flare.errors import require
+
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _M1 = np.uint64(0xBF58476D1CE4E5B9)
 _M2 = np.uint64(0x94D049BB133111EB)
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that the keyed random numbers cannot hold; a recipe adds a few to it."""
+    require(0 <= seed < 2**63, "seed", seed, "use 0 to 2^63 - 1")
 
 
 def _mix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -17,7 +24,8 @@ def _mix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
         x = x + _GAMMA
         x = (x ^ (x >> np.uint64(30))) * _M1
         x = (x ^ (x >> np.uint64(27))) * _M2
-        return x ^ (x >> np.uint64(31))
+        mixed: NDArray[np.uint64] = x ^ (x >> np.uint64(31))
+        return mixed
 
 
 def keyed_bits(
@@ -39,7 +47,8 @@ def keyed_uniform(
 ) -> NDArray[np.float32]:
     """Uniform numbers in [0, 1) with 24 bits for each broadcast key; float32."""
     bits = keyed_bits(seed, env, episode, step, draw) >> np.uint64(40)
-    return bits.astype(np.float32) * np.float32(2.0**-24)
+    uniform: NDArray[np.float32] = bits.astype(np.float32) * np.float32(2.0**-24)
+    return uniform
 
 
 def keyed_integers(
@@ -52,4 +61,5 @@ def keyed_integers(
 ) -> NDArray[np.int64]:
     """Integers in [0, high) for each broadcast key; bias below high / 2**32."""
     bits = (keyed_bits(seed, env, episode, step, draw) >> np.uint64(32)).astype(np.uint64)
-    return ((bits * np.asarray(high, np.uint64)) >> np.uint64(32)).astype(np.int64)
+    scaled: NDArray[np.uint64] = (bits * np.asarray(high, np.uint64)) >> np.uint64(32)
+    return scaled.astype(np.int64)

@@ -7,16 +7,17 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from flare import __version__
-from flare.atomic import PathLike, write_json
+from flare.atomic import PathLike, make_directory, write_json
 from flare.config import read_json_object, save_config
-from flare.errors import UserError
+from flare.errors import UserError, user_error_types
 
 # The packages whose versions can change a run's numbers.
 PACKAGES = ("torch", "numpy", "safetensors", "h5py", "triton", "ai2thor")
@@ -47,6 +48,11 @@ class RunFolder:
     def metrics(self) -> Path:
         """One JSON line an iteration."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard events of the same records, where that package is installed."""
+        return self.path / "tensorboard"
 
     @property
     def episodes(self) -> Path:
@@ -93,8 +99,8 @@ class RunFolder:
             UserError: a run of that name exists, the name has a slash, or the disk is too full.
         """
         base = Path(root)
-        if name is not None and (not name or name in (".", "..") or "/" in name):
-            raise UserError(f"{name!r} cannot name a run", mend="use a plain name", key="name")
+        if name is not None:
+            check_name(name)
         path = base / name if name is not None else _free_name(base, prefix)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(
@@ -103,15 +109,7 @@ class RunFolder:
                 file=path,
             )
         check_free_disk(base, need_bytes)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"cannot make the folder ({error.strerror})",
-                mend="choose a folder that you may write to",
-                file=path,
-            ) from error
-        return cls(path)
+        return cls(make_directory(path))
 
     @classmethod
     def open(cls, path: PathLike) -> "RunFolder":
@@ -131,14 +129,34 @@ class RunFolder:
             )
         return folder
 
+    @contextmanager
+    def removed_if_unused(self) -> Iterator[None]:
+        """Begin a new run: bad input that shows before anything was recorded leaves no folder."""
+        try:
+            yield
+        except user_error_types():
+            if not self.metrics.exists() or self.metrics.stat().st_size == 0:
+                self.remove()
+            raise
+
+    def remove(self) -> None:
+        """Remove the folder and all that is in it."""
+        shutil.rmtree(self.path)
+
     def describe(self, config: object, manifest: Mapping[str, Any]) -> None:
-        """Write config.json and manifest.json, the first files of a new run."""
-        save_config(config, self.config)
+        """Write manifest.json and config.json, the first files of a new run."""
         write_json(self.manifest, dict(manifest))
+        save_config(config, self.config)  # last: with it the folder is a run's
 
     def read_manifest(self) -> dict[str, Any]:
         """The manifest; UserError when there is none."""
         return read_json_object(self.manifest)
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name a run or an evaluation: UserError for a path or nothing."""
+    if not name or name.startswith(".") or "/" in name or "\0" in name:
+        raise UserError(f"is {name!r}", mend="use a plain name", key="name")
 
 
 def make_manifest(

@@ -71,12 +71,27 @@ def test_value_out_of_range_on_the_command_line(toy, capsys):
     assert "rate: 3.0 is not in [0, 1]. Mend: choose one there." in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flags", [["--nope"], ["--num-envs", "many"]])
-def test_flags_that_do_not_parse_exit_with_code_2(toy, flags, capsys):
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["toy", *flags])
-    assert caught.value.code == 2
-    assert toy.seen == []
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize(
+    ("flags", "what"),
+    [
+        (["--nope"], "Unrecognized options: --nope"),
+        (["--num-envs", "many"], "Error parsing --num-envs: invalid literal for int()"),
+        (["--num-env", "3"], "Perhaps you meant: --num-envs INT"),
+        (["--resume"], "Missing value for argument '--resume'"),
+    ],
+)
+def test_flags_that_do_not_parse_are_one_line_and_code_2(
+    toy, flags, what, encoding, capsys, monkeypatch
+):
+    # tyro draws its frame with what the terminal's encoding has.
+    monkeypatch.setattr("tyro._fmtlib._FORCE_UTF8_BOXES", encoding == "utf-8")
+    assert cli.main(["toy", *flags]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and toy.seen == []
+    assert err.startswith("error: ") and what in err
+    assert err.endswith(". Mend: flare toy --help lists the flags.\n")
+    assert err.count("\n") == 1 and not set(err) & set("│╭╰─")
 
 
 def test_exit_code_of_the_command_is_passed_on(toy):

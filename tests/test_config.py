@@ -131,7 +131,7 @@ def test_a_mistake_names_file_key_and_mend(tmp_path, data, message):
     [
         (b'{"seed": 1,}', "not JSON: "),
         (b"[1]", "holds a list instead of a JSON object"),
-        (b"\xff\xfe\x00", "not a text file"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
     ],
 )
 def test_files_that_hold_no_object(tmp_path, content, message):

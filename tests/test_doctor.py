@@ -28,6 +28,7 @@ def test_a_machine_that_runs_the_tests_is_well(core_present, tmp_path, capsys):
         "torch",
         "gpu",
         "triton",
+        "tensorboard",
         "cores",
         "memory",
         "shared memory",

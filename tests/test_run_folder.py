@@ -36,6 +36,7 @@ def test_layout_is_the_documented_one(tmp_path):
         path.relative_to(tmp_path).as_posix()
         for path in (
             folder.metrics,
+            folder.tensorboard,
             folder.episodes,
             folder.checkpoints,
             folder.latest,
@@ -46,6 +47,7 @@ def test_layout_is_the_documented_one(tmp_path):
     ]
     assert relative == [
         "metrics.jsonl",
+        "tensorboard",
         "episodes.jsonl",
         "checkpoints",
         "latest",
@@ -69,7 +71,7 @@ def test_automatic_names_differ(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["", "..", "a/b"])
 def test_bad_names_are_refused(tmp_path, name):
-    with pytest.raises(UserError, match="cannot name a run"):
+    with pytest.raises(UserError, match="name: is "):
         RunFolder.create(tmp_path, name)
     assert list(tmp_path.iterdir()) == []
 
@@ -90,7 +92,7 @@ def test_full_disk_is_noticed_before_anything_is_written(tmp_path):
 
 def test_parent_that_is_a_file_is_a_user_error(tmp_path):
     (tmp_path / "runs").write_text("")
-    with pytest.raises(UserError, match="cannot make the folder"):
+    with pytest.raises(UserError, match="cannot write"):
         RunFolder.create(tmp_path / "runs", "a")
 
 

@@ -141,7 +141,8 @@ def _paint(size: int, rgb: tuple[float, float, float], contrast: float, waves: f
     v, u = np.meshgrid(np.linspace(0, 1, size), np.linspace(0, 1, size), indexing="ij")
     stripes = np.sin(2 * np.pi * waves * (u + 0.02 * np.sin(9.0 * v)))
     values = np.asarray(rgb) * (1.0 + contrast * stripes[..., None])
-    return np.clip(255.0 * values, 0, 255).round().astype(np.uint8)
+    painted: Texture = np.clip(255.0 * values, 0, 255).round().astype(np.uint8)
+    return painted
 
 
 def mug() -> tuple[Mesh, Texture]:

@@ -322,7 +322,7 @@ def _exactly(
     """
     middle = corners.mean(axis=1)
     radius = np.linalg.norm(corners - middle[:, None], axis=2).max(axis=1)
-    distance = at_most.copy()
+    distance: NDArray[np.float64] = at_most.copy()
     for chunk in np.array_split(np.arange(len(point)), 1 + len(point) * len(corners) // 2_000_000):
         squared = (
             (point[chunk] ** 2).sum(axis=1)[:, None]

@@ -63,7 +63,8 @@ def bounded_texture(texture: NDArray[np.uint8], largest: int) -> NDArray[np.uint
     texel. Returns [H', W', 3] uint8.
     """
     if not (texture != texture[0, 0]).any():
-        return texture[:1, :1].copy()
+        texel: NDArray[np.uint8] = texture[:1, :1].copy()
+        return texel
     height, width = (min(largest, 1 << (side.bit_length() - 1)) for side in texture.shape[:2])
     if (height, width) == texture.shape[:2]:
         return texture

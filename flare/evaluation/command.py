@@ -1,17 +1,22 @@
 """``flare eval``: a checkpoint on frozen episodes, with intervals."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from flare.agent import load_agent
 from flare.assembly import TaskConfig, WorldConfig, load_house_file, make_sampler, make_worlds
+from flare.atomic import make_directory
 from flare.console import Console
-from flare.errors import UserError
+from flare.errors import require
 from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
 from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
 from flare.evaluation.summary import Summary
 from flare.replay.log import HouseSource, LogHeader, LogRecorder
-from flare.run_folder import RunFolder
+from flare.rng import check_seed
+from flare.run_folder import RunFolder, check_name
+from flare.signals import StopFlag
 from flare.tasks.mixture import TaskMixture
 from flare.tasks.task import TRAINING_STEPS
 from flare.worlds.embedded import House
@@ -23,7 +28,7 @@ class EvaluateConfig:
 
     checkpoint: Path  # run or checkpoint folder
     houses: Path  # house file to evaluate in
-    which: str = "latest"  # "latest" or "best" checkpoint of a run
+    which: Literal["latest", "best"] = "latest"  # checkpoint of a run
     episodes: Path | None = None  # frozen episode file; drawn and written beside the results if new
     num_episodes: int = 200  # when the episodes are drawn
     name: str = "eval"  # of the results: <out>/eval/<name>.jsonl
@@ -34,8 +39,9 @@ class EvaluateConfig:
     task: TaskConfig = field(default_factory=TaskConfig)
 
     def __post_init__(self) -> None:
-        if self.num_episodes < 1:
-            raise UserError(f"is {self.num_episodes}", key="num_episodes", mend="use at least 1")
+        require(self.num_episodes >= 1, "num_episodes", self.num_episodes, "use at least 1")
+        check_name(self.name)
+        check_seed(self.seed)
 
 
 def run_evaluate(config: EvaluateConfig) -> int:
@@ -50,10 +56,11 @@ def run_evaluate(config: EvaluateConfig) -> int:
     mixture = task.build(is_evaluation=True)
     mixture.check_actions(agent.action_names)
     houses = load_house_file(config.houses, num_threads=world.threads, assets=world.assets)
-    run = RunFolder(config.out or config.checkpoint)
-    (run.path / "eval").mkdir(parents=True, exist_ok=True)
-    with Console("eval") as console:
-        frozen = _episodes(config, mixture, houses, run, console)
+    run = RunFolder(config.out or _run_of(config.checkpoint))
+    with Console("eval") as console, StopFlag() as stop:
+        frozen = _episodes(config, mixture, houses, run, console, lambda: stop.requested)
+        if frozen is None:
+            return _stopped(console, stop)
         total = len(frozen.expert_lengths)
         with console.stage("evaluate", total=total, unit="episodes") as stage:
             worlds, recorder = make_worlds(houses, world), LogRecorder()
@@ -63,7 +70,10 @@ def run_evaluate(config: EvaluateConfig) -> int:
                 stage=config.name, split="val", seed=config.seed, greedy=config.greedy,
                 house_facts=[(house.source, house.num_rooms) for house in houses],
                 on_episode=lambda _: stage.update(advance=1), recorder=recorder,
+                should_stop=lambda: stop.requested,
             )  # fmt: skip
+        if result is None:
+            return _stopped(console, stop)
         header = LogHeader.of(
             HouseSource.of_file(config.houses, world.assets),
             worlds.robots[0], world.camera, world.action_names,
@@ -79,6 +89,17 @@ def run_evaluate(config: EvaluateConfig) -> int:
     return 0
 
 
+def _run_of(checkpoint: Path) -> Path:
+    """The run that a checkpoint's folder belongs to; a folder elsewhere is its own."""
+    folder = checkpoint.resolve()
+    return folder.parents[1] if folder.parent.name == "checkpoints" else checkpoint
+
+
+def _stopped(console: Console, stop: StopFlag) -> int:
+    console.message(f"stopped by {stop.reason}; nothing was written, start the evaluation again")
+    return 130
+
+
 def _success(summary: Summary) -> str:
     success = summary["success"]
     return (
@@ -89,8 +110,8 @@ def _success(summary: Summary) -> str:
 
 def _episodes(
     config: EvaluateConfig, mixture: TaskMixture, houses: list[House], run: RunFolder,
-    console: Console,
-) -> FrozenEpisodes:  # fmt: skip
+    console: Console, should_stop: Callable[[], bool],
+) -> FrozenEpisodes | None:  # fmt: skip
     path = config.episodes or run.path / "eval" / f"{config.name}.episodes.jsonl"
     if not path.exists():
         with console.stage("evaluation episodes", total=config.num_episodes) as stage:
@@ -98,7 +119,10 @@ def _episodes(
                 make_worlds(houses, config.world),
                 make_sampler(houses, config.task, config.seed, mixture=mixture),
                 config.num_episodes,
-                on_episode=lambda _: stage.update(advance=1),
+                on_episode=lambda _: stage.update(advance=1), should_stop=should_stop,
             )  # fmt: skip
+        if frozen is None:
+            return None
+        make_directory(path.parent)
         save_frozen(path, frozen, config.houses, houses, mixture)
     return load_frozen(path, config.houses, mixture)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flare.atomic import PathLike, write_text
+from flare.config import parse_json_object
 from flare.errors import UserError
 
 FORMAT = "flare-episodes"
@@ -176,23 +177,15 @@ def _line(content: Mapping[str, Any]) -> str:
 
 def _read_lines(path: PathLike) -> list[dict[str, Any]]:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
-    except UnicodeDecodeError as error:
-        raise UserError("not text", mend="give an episode file", file=path) from error
-    lines = []
-    for number, line in enumerate(text.split("\n")[:-1] if text else [], start=1):
-        try:
-            content = json.loads(line)
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
-            raise UserError("not a JSON object", mend=_MEND, file=path, key=f"line {number}")
-        lines.append(content)
-    if not lines or not text.endswith("\n"):
+    if not text.endswith(b"\n"):
         raise UserError("empty or cut off", mend=_MEND, file=path)
-    return lines
+    return [
+        parse_json_object(line, mend=_MEND, file=path, key=f"line {number}")
+        for number, line in enumerate(text[:-1].split(b"\n"), start=1)
+    ]
 
 
 def _check_header(header: Mapping[str, Any], path: PathLike) -> None:

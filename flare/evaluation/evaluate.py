@@ -33,13 +33,19 @@ def freeze_episodes(
     count: int,
     *,
     on_episode: Progress | None = None,
-) -> FrozenEpisodes:
-    """Draw evaluation episodes evenly over houses and let the expert walk each once."""
+    should_stop: Callable[[], bool] | None = None,
+) -> FrozenEpisodes | None:
+    """Draw evaluation episodes evenly over houses and let the expert walk each once.
+
+    Returns None when ``should_stop``, asked once a step, ended it before the last episode.
+    """
     episodes = sampler.sample(np.zeros(count, np.int64), np.arange(count))
     played = play_episodes(
         worlds, sampler.mixture, episodes, ExpertActor(worlds),
-        num_actions=len(worlds.action_names), on_episode=on_episode,
+        num_actions=len(worlds.action_names), on_episode=on_episode, should_stop=should_stop,
     )  # fmt: skip
+    if len(played) < count:
+        return None
     lengths = [record.length if record.success else -1 for record in played]
     return FrozenEpisodes(episodes=episodes, expert_lengths=lengths)
 
@@ -99,7 +105,8 @@ def evaluate_policy(
     num_traces: int = 0,
     on_episode: Progress | None = None,
     recorder: LogRecorder | None = None,
-) -> Evaluation:
+    should_stop: Callable[[], bool] | None = None,
+) -> Evaluation | None:
     """Play every frozen episode once with the policy.
 
     Args:
@@ -116,6 +123,10 @@ def evaluate_policy(
         num_traces: of how many episodes, from the first on, frames are kept for videos.
         on_episode: progress hook.
         recorder: keeps what an episode log needs.
+        should_stop: asked once a step.
+
+    Returns:
+        The records of every episode, or None when should_stop ended it before the last.
     """
     policy.eval()
     episodes = frozen.episodes
@@ -128,7 +139,10 @@ def evaluate_policy(
         worlds, mixture, episodes, actor, num_actions=policy.num_actions,
         on_step=tracer.on_step if num_traces else None, on_episode=on_episode,
         on_observation=recorder.on_observation if recorder else None,
+        should_stop=should_stop,
     )  # fmt: skip
+    if len(played) < len(episodes.specs):
+        return None
     common = {"split": split, "stage": stage}
     records = [
         common | _record(episode, frozen, house_facts[int(episodes.specs["house"][i])])

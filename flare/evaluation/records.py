@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flare.atomic import atomic_path, write_text
+from flare.atomic import atomic_path, make_directory, write_text
 from flare.errors import UserError
 from flare.evaluation.episode_files import EpisodeFile, EpisodeSpec, file_sha256
 from flare.evaluation.evaluate import Evaluation, FrozenEpisodes
@@ -85,7 +85,7 @@ def write_evaluation(
 ) -> Summary:
     """Write ``eval/<stage>.jsonl``, its summary, and the frames for the report's videos."""
     path = run.evaluation(stage)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     save_videos(run, stage, result, action_names)
     write_text(path, b"".join(json_line(record) for record in result.records).decode())
     return write_summary(run.path, stage, expected=len(result.records))
@@ -95,8 +95,7 @@ def save_videos(
     run: RunFolder, stage: str, result: Evaluation, action_names: tuple[str, ...]
 ) -> None:
     """Frames, actions, values and probabilities of a few traced episodes, successes first."""
-    folder = run.path / "videos"
-    folder.mkdir(exist_ok=True)
+    folder = make_directory(run.path / "videos")
     order = sorted(result.traces, key=lambda e: (not result.records[e]["success"], e))
     wins = [e for e in order if result.records[e]["success"]]
     losses = [e for e in order if not result.records[e]["success"]]

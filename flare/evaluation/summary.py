@@ -1,11 +1,11 @@
 """From one line an episode to the numbers that are reported, every episode accounted for."""
 
-import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from flare.atomic import PathLike, write_json
+from flare.config import parse_json_object, read_json_object
 from flare.errors import UserError
 from flare.evaluation.statistics import (
     compare_paired,
@@ -40,7 +40,7 @@ def read_episode_records(path: PathLike) -> list[dict[str, Any]]:
         UserError: no such file, a line that is no episode (which is named), or an episode twice.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_bytes().splitlines()
     except OSError as error:
         raise UserError(
             f"cannot read ({error.strerror})", mend="run the evaluation first", file=path
@@ -152,6 +152,14 @@ def write_summary(run_dir: PathLike, stage: str, *, expected: int | None = None)
     folder = Path(run_dir) / "eval"
     summary = summarise(read_episode_records(folder / f"{stage}.jsonl"), expected=expected)
     write_json(folder / f"{stage}.summary.json", summary)
+    return summary
+
+
+def read_summary(path: PathLike) -> Summary:
+    """Read what write_summary wrote; UserError for anything else."""
+    summary = read_json_object(path)
+    if (summary.get("format"), summary.get("version")) != (FORMAT, VERSION):
+        raise UserError("no summary of an evaluation", mend="evaluate again", file=path)
     return summary
 
 
@@ -267,14 +275,9 @@ def _one_of_each(records: Sequence[Record]) -> tuple[str, str]:
     return kinds.pop()
 
 
-def _record(line: str, path: PathLike, number: int) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        record = None
+def _record(line: bytes, path: PathLike, number: int) -> dict[str, Any]:
     place = f"line {number}"
-    if not isinstance(record, dict):
-        raise UserError("not a JSON object", mend="evaluate again", file=path, key=place)
+    record = parse_json_object(line, mend="evaluate again", file=path, key=place)
     for name, kind in _FIELDS.items():
         if name not in record or not isinstance(record[name], kind):
             raise UserError(

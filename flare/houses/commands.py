@@ -19,6 +19,7 @@ from flare.houses.plan import draw_plan
 from flare.houses.schema import SCHEMA
 from flare.houses.statistics import HouseStatistics, file_statistics
 from flare.houses.statistics_table import statistics_table
+from flare.rng import check_seed
 
 _MOST_SHOWN = 8  # types in a line of the check's summary
 
@@ -40,6 +41,7 @@ class GenerateConfig:
         for name in ("train", "val", "test", "num_workers"):
             if getattr(self, name) < 0:
                 raise UserError(f"is {getattr(self, name)}", key=name, mend="give 0 or more")
+        check_seed(self.seed)
         if self.train + self.val + self.test == 0:
             raise UserError("no house is asked for", key="train", mend="give --train 100")
 
@@ -123,6 +125,10 @@ def run_show(config: ShowConfig) -> int:
             mend=f"give an index up to {len(houses) - 1}",
         )
     source, text = houses[config.index]
+    # Here and not above: reading and drawing house files works without the compiled core.
+    from flare.worlds.embedded import load_house
+
+    load_house(text, source)  # refuses what is no house; drawing trusts it
     out = config.out or Path(f"{config.houses.name.split('.')[0]}-{config.index}.png")
     draw_plan(text, out, title=source)
     print(f"wrote {out}")

@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from flare.atomic import atomic_write
+from flare.atomic import atomic_write, make_directory
+from flare.config import parse_json_object
 from flare.errors import UserError
 
 _LINE_ENDINGS = (".jsonl", ".jsonl.gz")
@@ -37,15 +38,17 @@ def read_houses(path: str | os.PathLike[str], limit: int | None = None) -> list[
         else:
             with _open_text(file) as stream:
                 text = stream.read()
-            _check_object(text, file, file.name)
+            _check_object(text, file, None)
             houses = [(file.name, text)]
     except (FileNotFoundError, IsADirectoryError) as error:
         raise UserError("there is no such file", file=file, mend="check the path") from error
-    except PermissionError as error:
-        raise UserError("may not be read", file=file, mend="change its permissions") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(
             f"is damaged: {error}", file=file, mend="download or generate the file again"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"cannot be read ({error.strerror})", file=file, mend="check the path and permissions"
         ) from error
     except UnicodeDecodeError as error:
         raise UserError("is not UTF-8 text", file=file, mend="save it as UTF-8") from error
@@ -73,7 +76,7 @@ def write_houses(path: str | os.PathLike[str], houses: Iterable[dict[str, Any]])
         )
     count = 0
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(file.parent)
         with atomic_write(file) as raw:
             zipped = file.name.endswith(".gz")
             out = gzip.GzipFile("", "wb", 6, raw, mtime=0) if zipped else raw
@@ -107,21 +110,6 @@ def _read_lines(file: Path) -> Iterator[tuple[str, str]]:
                 yield source, line.rstrip("\n")
 
 
-def _check_object(text: str, file: Path, place: str) -> None:
+def _check_object(text: str, file: Path, place: str | None) -> None:
     """Say at once which line is broken; what the document means is the house loader's business."""
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"not JSON from column {error.colno} on: {error.msg}",
-            file=file,
-            key=place,
-            mend="check that the file was written completely",
-        ) from error
-    if not isinstance(document, dict):
-        raise UserError(
-            f"is a JSON {type(document).__name__}, not an object",
-            file=file,
-            key=place,
-            mend="write one house {...} a line",
-        )
+    parse_json_object(text, mend="check that the file was written completely", file=file, key=place)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from flare.assets.looks import GOAL_TYPES
-from flare.errors import UserError
+from flare.errors import UserError, require
 from flare.houses.document import Document, Pose, house_document
 from flare.houses.doors import place_doors, place_windows
 from flare.houses.draws import Draws
@@ -64,6 +64,16 @@ class GeneratorConfig:
             raise UserError(
                 f"is {self.num_rooms}", key="num_rooms", mend="give 1 ≤ smallest ≤ largest ≤ 12"
             )
+        for name in ("furniture_density", "small_object_density"):
+            density = getattr(self, name)
+            require(0 <= density <= 10, f"generator.{name}", density, "give 0 to 10")
+        low_m, high_m = self.ceiling_height
+        require(
+            2 <= low_m <= high_m <= 10,
+            "generator.ceiling_height",
+            self.ceiling_height,
+            "give 2 ≤ smallest ≤ largest ≤ 10 m",
+        )
         if self.outer_shape not in ("any", "rectangle"):
             raise UserError(
                 f"is {self.outer_shape!r}", key="outer_shape", mend="write 'any' or 'rectangle'"

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from flare.atomic import atomic_path
 from flare.errors import UserError
 from flare.houses import plan_layers
 from flare.houses.bodies import bodies_of
@@ -31,14 +32,8 @@ def draw_plan(
 ) -> None:
     """Draw a house into a PNG file; arguments and errors as for ``plan_figure``."""
     figure = plan_figure(house, trajectory, targets=targets, title=title)
-    try:
-        figure.savefig(path_png, dpi=dpi, metadata={"Software": None})
-    except OSError as error:
-        raise UserError(
-            f"could not be written: {error.strerror or error}",
-            file=path_png,
-            mend="choose a folder that exists and has room",
-        ) from error
+    with atomic_path(path_png) as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
 
 
 def plan_figure(

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from flare.atomic import atomic_path
+from flare.atomic import write_bytes
 from flare.errors import UserError
 from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
 from flare.tasks.sampler import Episodes, EpisodeSampler
@@ -35,8 +35,11 @@ class Demonstrations:
         return len(self.instructions)
 
     def save(self, path: Path) -> None:
-        """Write one HDF5 file, whole or not at all."""
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        """Write one HDF5 file, whole or not at all.
+
+        It is made in memory: HDF5 does not survive a disk that fills up while it writes.
+        """
+        with h5py.File("memory", "w", driver="core", backing_store=False, block_size=2**24) as file:
             file.attrs["format"] = _FORMAT
             file.attrs["action_names"] = list(self.action_names)
             file.create_dataset("frames", data=self.frames, chunks=(1, *self.frames.shape[1:]),
@@ -45,6 +48,8 @@ class Demonstrations:
             file.create_dataset("in_hand", data=self.in_hand)
             file.create_dataset("offsets", data=self.offsets)
             file.create_dataset("instructions", data=[s.encode() for s in self.instructions])
+            file.flush()
+            write_bytes(path, file.id.get_file_image())
 
     @classmethod
     def load(cls, path: Path) -> "Demonstrations":
@@ -56,7 +61,7 @@ class Demonstrations:
                         f"has format {file.attrs.get('format')!r}, this version reads {_FORMAT}",
                         file=str(path), mend="collect the demonstrations again: flare collect",
                     )  # fmt: skip
-                return cls(
+                loaded = cls(
                     frames=file["frames"][:],
                     actions=file["actions"][:],
                     in_hand=file["in_hand"][:],
@@ -64,11 +69,30 @@ class Demonstrations:
                     instructions=[s.decode() for s in file["instructions"][:]],
                     action_names=tuple(str(name) for name in file.attrs["action_names"]),
                 )
-        except (OSError, KeyError) as error:
+                loaded.check()
+                return loaded
+        except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise UserError(
                 f"is no demonstration file ({error})",
                 file=str(path), mend="write one with flare collect",
             ) from error  # fmt: skip
+
+    def check(self) -> None:
+        """Raise ValueError unless the arrays belong together and hold what they should."""
+        steps, offsets = len(self.actions), self.offsets
+        if self.frames.dtype != np.uint8 or self.frames.ndim != 5 or len(self.frames) != steps:
+            raise ValueError(
+                f"frames are {self.frames.dtype} {list(self.frames.shape)}, "
+                f"not uint8 [{steps}, cameras, height, width, 3]"
+            )
+        if self.in_hand.shape != self.actions.shape:
+            raise ValueError(f"in_hand has {len(self.in_hand)} of {steps} steps")
+        if len(offsets) != self.num_episodes + 1 or offsets[0] != 0 or offsets[-1] != steps:
+            raise ValueError(f"offsets do not divide {steps} steps into {self.num_episodes} parts")
+        if steps == 0 or (np.diff(offsets) < 1).any():
+            raise ValueError("an episode without steps")
+        if self.actions.min() < 0 or self.actions.max() >= len(self.action_names):
+            raise ValueError(f"an action that is none of the {len(self.action_names)} named ones")
 
 
 class DemonstrationWriter:
@@ -97,14 +121,17 @@ class DemonstrationWriter:
         self._instructions[record.episode] = instruction
         return True
 
-    def demonstrations(self, action_names: tuple[str, ...]) -> Demonstrations:
-        """All kept episodes."""
+    def demonstrations(
+        self, action_names: tuple[str, ...], frame_shape: tuple[int, ...]
+    ) -> Demonstrations:
+        """All kept episodes; none is fine."""
         order = sorted(self._kept)
         lengths = [len(self._kept[e]) for e in order]
+        frames, none = [np.zeros((0, *frame_shape), np.uint8)], np.zeros(0, np.int64)
         return Demonstrations(
-            frames=np.concatenate([np.stack(self._frames[e]) for e in order]),
-            actions=np.concatenate([self._kept[e] for e in order]),
-            in_hand=np.concatenate([np.array(self._in_hand[e], np.int64) for e in order]),
+            frames=np.concatenate(frames + [np.stack(self._frames[e]) for e in order]),
+            actions=np.concatenate([none] + [self._kept[e] for e in order]),
+            in_hand=np.concatenate([none] + [np.array(self._in_hand[e], np.int64) for e in order]),
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             instructions=[self._instructions[e] for e in order],
             action_names=action_names,
@@ -142,11 +169,11 @@ def collect_demonstrations(
         sampler: its tasks judge success; draws episode i with the key (seed, env 0, episode i).
         num_episodes: episodes to play.
         on_episode: progress hook.
-        should_stop: True ends the collection early with what is there.
+        should_stop: True ends the collection early with what is there, perhaps nothing.
         on_observation: as play_episodes has it.
 
     Raises:
-        UserError: no episode succeeded.
+        UserError: no episode of those that were played succeeded.
     """
     episodes = sampler.sample(np.zeros(num_episodes, np.int64), np.arange(num_episodes))
     writer = DemonstrationWriter()
@@ -163,14 +190,14 @@ def collect_demonstrations(
         num_actions=len(worlds.action_names), on_step=writer.on_step, on_episode=finish,
         should_stop=should_stop, on_observation=on_observation,
     )  # fmt: skip
-    if len(failures) == len(played):
+    if played and len(failures) == len(played):
         raise UserError(
             f"the expert succeeded in none of {len(played)} episodes",
             key="num_episodes",
             mend="check the houses with `flare houses check` and task.max_steps",
         )
     return CollectionResult(
-        demonstrations=writer.demonstrations(worlds.action_names),
+        demonstrations=writer.demonstrations(worlds.action_names, worlds.camera.frame_shape),
         episodes=episodes,
         successes={record.episode: record.success for record in played},
         failures=failures,

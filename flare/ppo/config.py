@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from flare.errors import UserError
+from flare.errors import require
 
 _POSITIVE = ("clip_coef", "actor_learning_rate", "critic_learning_rate", "adam_eps",
              "max_grad_norm")  # fmt: skip
@@ -58,8 +58,7 @@ class PPOConfig:
         )
 
     def _check(self, key: str, fine: bool, mend: str) -> None:
-        if not fine:  # also a NaN, which no comparison accepts
-            raise UserError(f"is {getattr(self, key)!r}", key=key, mend=mend)
+        require(fine, f"ppo.{key}", getattr(self, key), mend)
 
 
 def flare_preset() -> PPOConfig:

@@ -4,11 +4,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flare.assembly import TaskConfig, WorldConfig, load_house_file, make_sampler, make_worlds
+from flare.assembly import (
+    TaskConfig,
+    WorldConfig,
+    check_limit,
+    load_house_file,
+    make_sampler,
+    make_worlds,
+)
 from flare.console import Console
-from flare.errors import UserError
+from flare.errors import UserError, require
 from flare.imitation.demonstrations import collect_demonstrations
 from flare.replay.log import HouseSource, LogHeader, LogRecorder
+from flare.rng import check_seed
 from flare.signals import StopFlag
 
 
@@ -27,14 +35,17 @@ class CollectConfig:
     task: TaskConfig = field(default_factory=TaskConfig)
 
     def __post_init__(self) -> None:
-        if self.num_episodes < 1:
-            raise UserError(f"is {self.num_episodes}", key="num_episodes", mend="use at least 1")
+        require(self.num_episodes >= 1, "num_episodes", self.num_episodes, "use at least 1")
+        check_limit(self.max_houses)
+        check_seed(self.seed)
 
 
 def run_collect(config: CollectConfig) -> int:
     """``flare collect``."""
-    if config.out.exists() and not config.overwrite:
+    if config.out.exists() and not (config.overwrite and config.out.is_file()):
         raise UserError("exists already", file=config.out, mend="choose another or --overwrite")
+    if not config.out.parent.is_dir():
+        raise UserError("no such folder", file=config.out.parent, mend="make it first")
     houses = load_house_file(
         config.houses,
         limit=config.max_houses,
@@ -52,6 +63,9 @@ def run_collect(config: CollectConfig) -> int:
                 on_episode=lambda _: stage.update(advance=1), should_stop=lambda: stop.requested,
                 on_observation=recorder.on_observation if config.log else None,
             )  # fmt: skip
+        if result.demonstrations.num_episodes == 0:
+            console.message(f"stopped by {stop.reason} before the first episode's end; no file")
+            return 130
         result.demonstrations.save(config.out)
         if config.log is not None:
             source = HouseSource.of_file(config.houses, world.assets)

@@ -16,15 +16,16 @@ from flare.agent import load_agent
 from flare.assembly import (
     TaskConfig,
     WorldConfig,
+    check_torch_threads,
     load_house_file,
     make_sampler,
     make_worlds,
 )
-from flare.atomic import write_json
+from flare.atomic import make_directory, write_json
 from flare.checkpoint import load_checkpoint
 from flare.config import load_config
 from flare.console import Console
-from flare.errors import UserError
+from flare.errors import UserError, require
 from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
 from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
 from flare.houses.files import read_houses, write_houses
@@ -37,10 +38,12 @@ from flare.recipes.finetune import FinetuneConfig, Finetuner
 from flare.recipes.imitate import ImitationConfig
 from flare.recipes.pretrain import Pretraining, make_agent, save_pretrained
 from flare.report import build_report
+from flare.rng import check_seed
 from flare.rollout.collector import CollectorConfig
 from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
 from flare.tasks.sampler import SamplerConfig
+from flare.tensorboard import tell_if_missing
 from flare.worlds.embedded import House
 
 # Kinds of goal that differ in shape, size and colour enough to be told apart in small frames.
@@ -77,8 +80,12 @@ class DemoConfig:
     def __post_init__(self) -> None:
         for name in ("num_train_houses", "num_val_houses", "num_demonstrations",
                      "num_eval_episodes", "num_envs", "finetune_steps"):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise UserError(f"is {getattr(self, name)}", key=name, mend="use at least 1")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
+        require(self.max_steps >= 1, "max_steps", self.max_steps, "use at least 1")
+        require(len(self.goal_types) > 0, "goal_types", self.goal_types, "name at least one")
+        check_seed(self.seed)
+        check_torch_threads(self.num_threads)
+        _ = self.task  # refuses the episodes' numbers
 
     def resolved(self) -> "DemoConfig":
         """The config with --quick spelled out."""
@@ -141,7 +148,7 @@ class Demo:
     def prepare_houses(self) -> None:
         """Write the houses of both splits into the run folder and load them."""
         config = self.config
-        self.train_file.parent.mkdir(exist_ok=True)
+        make_directory(self.train_file.parent)
         for path, source, split, count in (
             (self.train_file, config.houses, "train", config.num_train_houses),
             (self.val_file, find_val_houses(config), "val", config.num_val_houses),
@@ -180,6 +187,8 @@ class Demo:
                 config.num_demonstrations, on_episode=lambda _: stage.update(advance=1),
                 should_stop=lambda: self.stop.requested,
             )  # fmt: skip
+        if self.stop.requested:
+            return
         work = Pretraining(
             agent=make_agent(config.world, config.task, config.goal_types),
             houses=self.train_houses, world=config.world, task=config.task,
@@ -187,18 +196,17 @@ class Demo:
             seed=config.seed,
         )  # fmt: skip
         data = result.demonstrations
-        with MetricsLog(self.run.metrics, keep_lines=0) as metrics:
+        with MetricsLog(self.run.metrics, keep_lines=0, events=self.run.tensorboard) as metrics:
             weights = work.run(data, metrics, self.console, lambda: self.stop.requested)
         if weights is not None:
-            self.pretrained.mkdir(exist_ok=True)
             save_pretrained(self.pretrained, work.agent, weights, config, len(data.actions))
 
-    def _frozen(self) -> FrozenEpisodes:
-        """The evaluation episodes: drawn once, then read from their file."""
+    def _frozen(self) -> FrozenEpisodes | None:
+        """The evaluation episodes: drawn once, then read from their file; None when stopped."""
         path = self.run.path / "eval" / "episodes.jsonl"
         config = self.config
         if not path.exists():
-            path.parent.mkdir(exist_ok=True)
+            make_directory(path.parent)
             still = replace(config.task.sampler, camera_noise=False, randomise=())
             task = replace(config.task, sampler=still)
             with self.console.stage(
@@ -208,13 +216,18 @@ class Demo:
                     make_worlds(self.val_houses, config.world),
                     make_sampler(self.val_houses, task, config.seed + 2),
                     config.num_eval_episodes, on_episode=lambda _: stage.update(advance=1),
+                    should_stop=lambda: self.stop.requested,
                 )  # fmt: skip
+            if frozen is None:
+                return None
             save_frozen(path, frozen, self.val_file, self.val_houses, config.task.build())
         return load_frozen(path, self.val_file, config.task.build())
 
     def evaluate(self, name: str, checkpoint: Path) -> None:
         """Sampled (the headline, as in the original) and greedy evaluation of a checkpoint."""
         frozen = self._frozen()
+        if frozen is None:
+            return
         agent, policy, _ = load_agent(checkpoint)
         worlds = make_worlds(self.val_houses, self.config.world)
         facts = [(house.source, house.num_rooms) for house in self.val_houses]
@@ -231,7 +244,10 @@ class Demo:
                     stage=stage_name, split="val", house_facts=facts, seed=self.config.seed,
                     greedy=greedy, num_traces=0 if greedy else _NUM_TRACES,
                     on_episode=lambda _: stage.update(advance=1),
+                    should_stop=lambda: self.stop.requested,
                 )  # fmt: skip
+            if result is None:
+                return
             write_evaluation(self.run, stage_name, result, agent.action_names)
             self.console.message(f"{stage_name}: {result.success_rate:.1%} success")
 
@@ -292,30 +308,49 @@ def find_val_houses(config: DemoConfig) -> Path | None:
     return beside
 
 
+def new_run(config: DemoConfig) -> RunFolder:
+    """The folder of a new demo, made when its houses have been looked at.
+
+    Raises:
+        UserError, HouseFormatError: a house file is not as it should be, or the run exists.
+    """
+    files = ((config.houses, config.num_train_houses),
+             (find_val_houses(config), config.num_val_houses))  # fmt: skip
+    given = [(path, count) for path, count in files if path is not None]
+    for path, count in given:
+        load_house_file(path, limit=count, num_threads=config.world.threads)
+    inputs = file_hashes(path for path, _ in given)
+    run = RunFolder.create(config.runs, config.name, prefix="demo")
+    run.describe(config, make_manifest(recipe="demo", seed=config.seed, inputs=inputs))
+    return run
+
+
 def run_demo(config: DemoConfig) -> int:
     """``flare demo``."""
-    if config.resume is not None:
-        run = RunFolder.open(config.resume)
-        config = load_config(run.config, DemoConfig)
-    else:
+    with StopFlag() as stop:
+        if config.resume is not None:
+            run = RunFolder.open(config.resume)
+            return _play(load_config(run.config, DemoConfig), run, stop)
         config = config.resolved()
-        run = RunFolder.create(config.runs, config.name, prefix="demo")
-        houses = [path for path in (config.houses, find_val_houses(config)) if path is not None]
-        run.describe(
-            config, make_manifest(recipe="demo", seed=config.seed, inputs=file_hashes(houses))
-        )
+        run = new_run(config)
+        with run.removed_if_unused():
+            return _play(config, run, stop)
+
+
+def _play(config: DemoConfig, run: RunFolder, stop: StopFlag) -> int:
+    """The stages that are left of a run; returns the exit code."""
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     begin = time.monotonic()
-    with Console("flare demo") as console, StopFlag() as stop:
-        demo = Demo(config, run, console, stop)
-        finished = demo.run_all()
+    with Console("flare demo") as console:
+        tell_if_missing(console.message)
+        finished = Demo(config, run, console, stop).run_all()
         # An interrupted demo took the sum of its parts.
         manifest = run.read_manifest()
         seconds = manifest.get("seconds", 0.0) + time.monotonic() - begin
         write_json(run.manifest, {**manifest, "seconds": round(seconds, 1)})
         if finished:
             console.message(f"report: {build_report(run.path)}")
-        if not finished:
+        else:
             console.message(f"stopped by {stop.reason}; go on with: flare demo --resume {run.path}")
     return 0 if finished else 130

@@ -1,5 +1,6 @@
 """Pre-training of the image encoder on labels that the simulator gives at no cost."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flare.console import Stage
-from flare.errors import UserError
+from flare.errors import UserError, require
 from flare.imitation.losses import dense_label_loss
 from flare.policy.dense_labels import DenseLabelsHead
 from flare.policy.image_encoder import ImageEncoder
@@ -28,10 +29,16 @@ class EncoderConfig:
     depth_coef: float = 0.1  # weight of the inverse-depth loss
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.num_views < self.batch_size:
-            raise UserError(
-                f"is {self.num_views}", key="encoder.num_views", mend="use at least one batch"
-            )
+        require(self.batch_size >= 1, "encoder.batch_size", self.batch_size, "use at least 1")
+        require(
+            self.num_views >= self.batch_size,
+            "encoder.num_views",
+            self.num_views,
+            f"use at least one batch, {self.batch_size}",
+        )
+        rate, coef = self.learning_rate, self.depth_coef
+        require(0 < rate < math.inf, "encoder.learning_rate", rate, "use a positive number")
+        require(0 <= coef < math.inf, "encoder.depth_coef", coef, "use 0 or more")
 
 
 class LabelledViews:

@@ -13,7 +13,9 @@ from flare.agent import AgentConfig, load_agent
 from flare.assembly import (
     TaskConfig,
     WorldConfig,
+    check_limit,
     check_memory,
+    check_torch_threads,
     load_house_file,
     make_sampler,
     make_worlds,
@@ -21,15 +23,17 @@ from flare.assembly import (
 from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from flare.config import from_dict, to_dict
 from flare.console import Console, Stage
-from flare.errors import UserError
+from flare.errors import UserError, require
 from flare.metrics import EpisodeLog, MetricsLog, SuccessWindow
 from flare.policy.policy import Policy
 from flare.ppo.config import PRESETS, PPOConfig
 from flare.ppo.update import Anchor, make_optimizer, ppo_update
 from flare.recipes.train_state import TrainState
+from flare.rng import check_seed
 from flare.rollout.collector import Collector, CollectorConfig, FinishedEpisode
 from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
+from flare.tensorboard import tell_if_missing
 from flare.timing import Timer
 from flare.worlds.embedded import House
 
@@ -59,12 +63,11 @@ class FinetuneConfig:
     resume: Path | None = None  # run folder to go on with; its own config counts, not this one
 
     def __post_init__(self) -> None:
-        if self.total_steps < 1:
-            raise UserError(f"is {self.total_steps}", key="total_steps", mend="use at least 1")
-        if self.checkpoint_every < 1:
-            raise UserError(
-                f"is {self.checkpoint_every}", key="checkpoint_every", mend="use at least 1"
-            )
+        for name in ("total_steps", "checkpoint_every"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
+        check_limit(self.max_houses)
+        check_seed(self.seed)
+        check_torch_threads(self.num_threads)
 
 
 def with_preset(config: FinetuneConfig) -> FinetuneConfig:
@@ -97,6 +100,12 @@ class Finetuner:
     ) -> None:
         """processors: the starting checkpoint's files, handed on to the new ones."""
         check_memory(config.world, config.collector.num_steps)
+        require(
+            config.ppo.num_minibatches <= config.world.num_envs,
+            "ppo.num_minibatches",
+            config.ppo.num_minibatches,
+            f"use at most {config.world.num_envs}, the number of worlds",
+        )
         self.agent, self.config, self.run = agent, config, run
         self.processors = processors or {}
         ppo = config.ppo
@@ -124,9 +133,9 @@ class Finetuner:
     def start(self) -> None:
         """Begin a new run."""
         self.collector.start()
-        # The demo's log has the lines of imitation before ours.
-        self.metrics = MetricsLog(self.run.metrics)
-        self.episodes = EpisodeLog(self.run.episodes)
+        # A demo's log has the lines of imitation before ours; those of a fine-tuning that was
+        # killed before its first checkpoint go.
+        self._open_logs(iteration=0, episode_lines=0)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint as if nothing had happened."""
@@ -135,12 +144,23 @@ class Finetuner:
         if self.anchor is not None:
             self.anchor.policy.load_state_dict(_below(tensors, _ANCHOR))
         self.collector.load_state_dict(_below(tensors, _COLLECTOR))
-        self.metrics = MetricsLog.resume(
-            self.run.metrics, stage="finetune", iteration=self.state.iteration
+        self._open_logs(
+            iteration=self.state.iteration, episode_lines=self.state.counters["episode_lines"]
         )
-        self.episodes = EpisodeLog(
-            self.run.episodes, keep_lines=self.state.counters["episode_lines"]
-        )
+
+    def _open_logs(self, *, iteration: int, episode_lines: int) -> None:
+        """Open both logs behind what the checkpoint knows; UserError if less than that is there."""
+        self.episodes = EpisodeLog(self.run.episodes, keep_lines=episode_lines)
+        try:
+            self.metrics = MetricsLog.resume(
+                self.run.metrics,
+                stage="finetune",
+                iteration=iteration,
+                events=self.run.tensorboard,
+            )
+        except UserError:
+            self.episodes.close()
+            raise
 
     def iterate(self) -> dict[str, Any]:
         """Collect one rollout, update on it, log; returns the metrics record."""
@@ -264,16 +284,15 @@ def _new_run(config: FinetuneConfig) -> tuple[Finetuner, FinetuneConfig]:
         num_threads=config.world.threads,
         assets=config.world.assets,
     )
+    inputs = file_hashes([house_file])
     run = RunFolder.create(config.runs, config.name, prefix="finetune")
-    run.describe(
-        config,
-        make_manifest(recipe="finetune", seed=config.seed, inputs=file_hashes([house_file])),
-    )
-    tuner = Finetuner(
-        agent=agent, policy=policy, houses=houses, config=config, run=run,
-        processors=checkpoint.processors,
-    )  # fmt: skip
-    tuner.start()
+    with run.removed_if_unused():
+        run.describe(config, make_manifest(recipe="finetune", seed=config.seed, inputs=inputs))
+        tuner = Finetuner(
+            agent=agent, policy=policy, houses=houses, config=config, run=run,
+            processors=checkpoint.processors,
+        )  # fmt: skip
+        tuner.start()
     return tuner, config
 
 
@@ -288,7 +307,8 @@ def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
         )
     config = from_dict(checkpoint.recipe, FinetuneConfig, file=path)
     agent = from_dict(checkpoint.policy, AgentConfig, file=path)
-    assert config.houses is not None  # a run is only ever saved with its houses
+    if config.houses is None:
+        raise UserError("is missing", key="recipe.houses", file=path, mend="restore the run")
     houses = load_house_file(
         config.houses,
         limit=config.max_houses,
@@ -299,7 +319,10 @@ def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
         agent=agent, policy=agent.build(), houses=houses, config=config, run=run,
         processors=checkpoint.processors,
     )  # fmt: skip
-    tuner.resume(checkpoint)
+    try:
+        tuner.resume(checkpoint)
+    except UserError as error:
+        raise error.at(file=path) from error
     return tuner, config
 
 
@@ -310,6 +333,7 @@ def run_finetune(config: FinetuneConfig) -> int:
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     with Console("finetune") as console, StopFlag() as stop:
+        tell_if_missing(console.message)
         with console.stage("finetune", total=config.total_steps, unit="steps") as stage:
             finished = tuner.train(stage, lambda: stop.requested)
         console.message(f"saved {tuner.run.path / 'latest'}")

@@ -1,5 +1,6 @@
 """Behaviour cloning of demonstrations with the image encoder frozen."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from flare.console import Stage
-from flare.errors import UserError
+from flare.errors import require
 from flare.imitation.demonstrations import Demonstrations, padded_batch
 from flare.imitation.update import ImitationBatch, imitation_update
 from flare.policy.observation import Observation
@@ -31,10 +32,11 @@ class ImitationConfig:
 
     def __post_init__(self) -> None:
         for name in ("num_epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UserError(
-                    f"is {getattr(self, name)}", key=f"imitation.{name}", mend="use at least 1"
-                )
+            value = getattr(self, name)
+            require(value >= 1, f"imitation.{name}", value, "use at least 1")
+        for name in ("learning_rate", "max_grad_norm"):
+            value = getattr(self, name)
+            require(0 < value < math.inf, f"imitation.{name}", value, "use a positive number")
 
 
 @torch.no_grad()
@@ -122,8 +124,8 @@ def imitate(
             )
             schedule.step()
             stage.update(advance=len(chosen))
+            if should_stop():
+                return
             for name, value in stats.items():
                 sums[name] = sums.get(name, 0.0) + value / len(chosen_batches)
         on_epoch(epoch + 1, sums)
-        if should_stop():
-            return

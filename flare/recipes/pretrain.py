@@ -8,7 +8,15 @@ from typing import Literal
 import torch
 
 from flare.agent import AgentConfig
-from flare.assembly import TaskConfig, WorldConfig, load_house_file, make_sampler, make_worlds
+from flare.assembly import (
+    TaskConfig,
+    WorldConfig,
+    check_limit,
+    check_torch_threads,
+    load_house_file,
+    make_sampler,
+    make_worlds,
+)
 from flare.checkpoint import Checkpoint, save_checkpoint
 from flare.config import to_dict
 from flare.console import Console
@@ -18,9 +26,11 @@ from flare.metrics import MetricsLog
 from flare.policy.config import small_preset
 from flare.recipes.encoder import EncoderConfig, LabelledViews, pretrain_encoder
 from flare.recipes.imitate import ImitationConfig, imitate
+from flare.rng import check_seed
 from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
 from flare.tasks.privileged import NUM_PRIVILEGED
+from flare.tensorboard import tell_if_missing
 from flare.worlds.embedded import House
 
 Critic = Literal["tower", "facts"]
@@ -42,6 +52,11 @@ class PretrainConfig:
     task: TaskConfig = field(default_factory=TaskConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
+
+    def __post_init__(self) -> None:
+        check_limit(self.max_houses)
+        check_seed(self.seed)
+        check_torch_threads(self.num_threads)
 
 
 def make_agent(
@@ -134,6 +149,30 @@ def save_pretrained(
     return save_checkpoint(path, checkpoint)
 
 
+def check_demonstrations(demonstrations: Demonstrations, agent: AgentConfig, file: Path) -> None:
+    """Refuse demonstrations that this agent cannot learn from.
+
+    Raises:
+        UserError: frames of another shape, or an instruction with a word that the agent lacks.
+    """
+    shape, wanted = demonstrations.frames.shape[1:], agent.camera.frame_shape
+    if shape != wanted:
+        raise UserError(
+            f"holds frames of {list(shape)} where the policy sees {list(wanted)}",
+            file=file,
+            mend="give the world.camera that they were collected with, or collect anew",
+        )
+    known = set(agent.words)
+    for sentence in demonstrations.instructions:
+        unknown = [word for word in sentence.lower().split() if word not in known]
+        if unknown:
+            raise UserError(
+                f"holds the instruction {sentence!r} with the unknown word {unknown[0]!r}",
+                file=file,
+                mend="name all types of its goals in task.sampler.target_types",
+            )
+
+
 def run_pretrain(config: PretrainConfig) -> int:
     """``flare pretrain``."""
     if not config.task.sampler.target_types:
@@ -150,17 +189,25 @@ def run_pretrain(config: PretrainConfig) -> int:
         torch.set_num_threads(config.num_threads)
     goal_types = config.task.sampler.target_types
     agent = make_agent(world, config.task, goal_types, config.critic)
-    run = RunFolder.create(config.runs, config.name, prefix="pretrain")
-    inputs = file_hashes([config.houses, config.demonstrations])
-    run.describe(config, make_manifest(recipe="pretrain", seed=config.seed, inputs=inputs))
+    check_demonstrations(demonstrations, agent, config.demonstrations)
     work = Pretraining(
         agent=agent, houses=houses, world=world, task=config.task, encoder=config.encoder,
         imitation=config.imitation, goal_types=goal_types, seed=config.seed,
     )  # fmt: skip
-    with Console("pretrain") as console, StopFlag() as stop, MetricsLog(run.metrics) as metrics:
+    inputs = file_hashes([config.houses, config.demonstrations])
+    run = RunFolder.create(config.runs, config.name, prefix="pretrain")
+    with (
+        run.removed_if_unused(),
+        Console("pretrain") as console,
+        StopFlag() as stop,
+        MetricsLog(run.metrics, events=run.tensorboard) as metrics,
+    ):
+        run.describe(config, make_manifest(recipe="pretrain", seed=config.seed, inputs=inputs))
+        tell_if_missing(console.message)
         weights = work.run(demonstrations, metrics, console, lambda: stop.requested)
         if weights is None:
-            console.message(f"stopped by {stop.reason}; nothing half trained was kept")
+            run.remove()
+            console.message(f"stopped by {stop.reason}; nothing was kept, start the command again")
             return 130
         folder = save_pretrained(run.path, agent, weights, config, len(demonstrations.actions))
         console.message(f"saved {folder}")

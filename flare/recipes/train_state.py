@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flare.checkpoint import Checkpoint
+from flare.checkpoint import Checkpoint, load_weights
 from flare.errors import UserError
 from flare.metrics import SuccessWindow
 
@@ -84,6 +84,15 @@ class TrainState:
                 key="stage",
             )
         load_weights(self.policy, checkpoint)
+        try:
+            self._take(checkpoint)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"trainer.pt holds no state of {self.stage} ({error!r})",
+                mend="use another checkpoint of the run, or start from its weights",
+            ) from error
+
+    def _take(self, checkpoint: Checkpoint) -> None:
         trainer = checkpoint.trainer
         self.optimizer.load_state_dict(trainer["optimizer"])
         self.step = checkpoint.step
@@ -97,21 +106,6 @@ class TrainState:
         torch.set_rng_state(trainer["torch_rng"])
         if torch.cuda.is_available() and trainer["cuda_rng"]:
             torch.cuda.set_rng_state_all(trainer["cuda_rng"])
-
-
-def load_weights(policy: nn.Module, checkpoint: Checkpoint) -> None:
-    """Copy a checkpoint's weights into ``policy``; every name and shape must fit.
-
-    Raises:
-        UserError: a weight is missing, left over or of another shape.
-    """
-    try:
-        policy.load_state_dict(checkpoint.model)
-    except RuntimeError as error:
-        raise UserError(
-            f"the weights do not fit the policy: {error}",
-            mend="build the policy from the checkpoint's configuration",
-        ) from error
 
 
 def _on_cpu(tensor: Tensor) -> Tensor:

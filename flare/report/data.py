@@ -1,14 +1,15 @@
 """Everything the report shows, read from the files of a run folder; no live objects."""
 
 import gzip
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flare.atomic import PathLike
+from flare.config import parse_json_object, read_json_object
 from flare.errors import UserError
-from flare.evaluation.summary import write_comparison
+from flare.evaluation.summary import read_episode_records, read_summary, write_comparison
+from flare.metrics import read_records
 
 Record = dict[str, Any]
 
@@ -66,7 +67,9 @@ class RunData:
         with opener(file, "rt", encoding="utf-8") as stream:
             for number, text in enumerate(stream):
                 if number in lines:
-                    found[lines[number]] = json.loads(text)
+                    found[lines[number]] = parse_json_object(
+                        text, mend="restore the houses", file=file, key=f"line {number + 1}"
+                    )
         return found
 
 
@@ -89,7 +92,7 @@ def load_run(path: PathLike) -> RunData:
             file=folder,
         )
     summaries = {
-        file.name.removesuffix(".summary.json"): _read_json(file)
+        file.name.removesuffix(".summary.json"): read_summary(file)
         for file in sorted((folder / "eval").glob("*.summary.json"))
     }
     return RunData(
@@ -100,7 +103,7 @@ def load_run(path: PathLike) -> RunData:
         summaries=summaries,
         comparison=_comparison(folder),
         episodes={
-            stage: _read_lines(folder / "eval" / f"{stage}.jsonl")
+            stage: read_episode_records(folder / "eval" / f"{stage}.jsonl")
             for stage in (BEFORE, AFTER)
             if (folder / "eval" / f"{stage}.jsonl").exists()
         },
@@ -126,30 +129,10 @@ def _line_of(index: int, source: str, file_name: str) -> int:
 
 def _metrics(path: Path) -> dict[str, list[Record]]:
     stages: dict[str, list[Record]] = {}
-    for record in _read_lines(path) if path.exists() else []:
+    for record in read_records(path) if path.exists() else []:
         stages.setdefault(str(record.get("stage", "run")), []).append(record)
     return stages
 
 
 def _read_optional(path: Path) -> Record | None:
-    return _read_json(path) if path.exists() else None
-
-
-def _read_json(path: Path) -> Record:
-    return _parse(path.read_text(encoding="utf-8"), path, None)
-
-
-def _read_lines(path: Path) -> list[Record]:
-    """Read the complete lines; a killed writer may leave half a line at the end."""
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [_parse(line, path, f"line {number}") for number, line in enumerate(lines, start=1)]
-
-
-def _parse(text: str, path: Path, key: str | None) -> Record:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise UserError("not a JSON object", mend="restore the file", file=path, key=key)
-    return value
+    return read_json_object(path) if path.exists() else None

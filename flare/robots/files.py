@@ -1,15 +1,17 @@
 """Robot files: YAML, one robot each, shipped with the package or anyone's own."""
 
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from flare.config import from_dict
 from flare.errors import UserError
 from flare.robots.spec import RobotSpec
+
+if TYPE_CHECKING:  # its place since 3.11, importlib.resources.abc, is unknown to 3.10
+    from importlib.abc import Traversable
 
 _SUFFIX = ".yaml"
 
@@ -40,7 +42,7 @@ def load_robot(name_or_path: str | Path) -> RobotSpec:
     return _read(path, name)
 
 
-def _read(file: Path | Traversable, source: str) -> RobotSpec:
+def _read(file: "Path | Traversable", source: str) -> RobotSpec:
     try:
         data: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:

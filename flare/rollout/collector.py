@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flare.errors import UserError
+from flare.errors import UserError, require, user_error_types
 from flare.policy.kv_cache import KVPrefix
 from flare.policy.observation import Observation
 from flare.policy.policy import Policy
@@ -45,12 +45,16 @@ class CollectorConfig:
     compat_sensors: bool = False
 
     def __post_init__(self) -> None:
-        if self.memory not in ("reset", "carry"):
-            raise UserError(
-                f"is {self.memory!r}", key="collector.memory", mend="use 'reset' or 'carry'"
-            )
-        if self.num_steps < 1:
-            raise UserError(f"is {self.num_steps}", key="collector.num_steps", mend="use >= 1")
+        require(
+            self.memory in ("reset", "carry"),
+            "collector.memory",
+            self.memory,
+            "use 'reset' or 'carry'",
+        )
+        require(self.num_steps >= 1, "collector.num_steps", self.num_steps, "use at least 1")
+        for name in ("gamma", "gae_lambda"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"collector.{name}", value, "use a number from 0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -373,12 +377,16 @@ class Collector:
         self.episode = state["episode"].numpy().copy()
         episodes = self.sampler.sample(envs, self.episode)
         a = self._arrays
-        self.worlds.restore(
-            envs.astype(np.int32),
-            state["worlds"].numpy(),
-            a["frames"][0],
-            a["facts"][0],
-        )
+        try:
+            self.worlds.restore(
+                envs.astype(np.int32), state["worlds"].numpy(), a["frames"][0], a["facts"][0]
+            )
+        except user_error_types() as error:
+            raise UserError(
+                f"holds no states of these worlds ({error})",
+                key="worlds",
+                mend="resume with the flare that saved it, or start a new run from its weights",
+            ) from error
         a["tokens"][0] = self.vocabulary.encode(episodes.instructions)
         self._target_types = list(episodes.target_types)
         self._shortest = episodes.shortest_paths

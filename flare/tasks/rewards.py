@@ -1,11 +1,12 @@
 """What a step pays: the sparse reward of CHORES and the original's optional terms."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flare.errors import UserError
+from flare.errors import require
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,10 +24,11 @@ class RewardConfig:
     failed_action_penalty: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.shaping_weight < 0.0:
-            raise UserError(
-                f"is {self.shaping_weight}", key="task.reward.shaping_weight", mend="use 0 or more"
-            )
+        for term in fields(self):
+            value = getattr(self, term.name)
+            require(math.isfinite(value), f"task.reward.{term.name}", value, "use a finite number")
+        weight = self.shaping_weight
+        require(weight >= 0.0, "task.reward.shaping_weight", weight, "use 0 or more")
 
     def of_outcome(
         self,

@@ -18,7 +18,7 @@ def count_rooms(rooms: NDArray[np.uint64]) -> NDArray[np.int64]:
 def room_bit(room: NDArray[Any]) -> NDArray[np.uint64]:
     """The set of one room, [...] index; the empty set for -1 and for rooms beyond MAX_ROOMS."""
     known = (room >= 0) & (room < MAX_ROOMS)
-    bit = np.uint64(1) << np.where(known, room, 0).astype(np.uint64)
+    bit: NDArray[np.uint64] = np.uint64(1) << np.where(known, room, 0).astype(np.uint64)
     return np.where(known, bit, np.uint64(0))
 
 

@@ -149,7 +149,7 @@ def test_files_of_a_run(tmp_path):
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("[]", "line 2: not a JSON object"), ("{}", "line 2: split is None"),
+    [("[]", "line 2: holds a list"), ("{}", "line 2: split is None"),
      (json.dumps(_record(1, True, end="boom")), "line 2: end is 'boom'"),
      (json.dumps(_record(1, 1)), "line 2: success is 1")],
 )  # fmt: skip

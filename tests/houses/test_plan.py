@@ -53,7 +53,7 @@ def test_bad_input(house, tmp_path):
         plan_figure("{")
     with pytest.raises(UserError, match="no rooms"):
         plan_figure({})
-    with pytest.raises(UserError, match="could not be written"):
+    with pytest.raises(UserError, match="cannot write"):
         draw_plan(house, tmp_path / "missing" / "plan.png")
 
 

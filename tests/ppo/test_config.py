@@ -44,5 +44,5 @@ def test_presets_survive_json(name):
 def test_bad_values_are_refused_by_name(key, value):
     with pytest.raises(UserError) as caught:
         PPOConfig(**{key: value})
-    assert caught.value.key == key
+    assert caught.value.key == f"ppo.{key}"
     assert repr(value) in str(caught.value)

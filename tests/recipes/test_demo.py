@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from flare.metrics import read_records
 
@@ -40,6 +41,8 @@ def test_every_stage_leaves_its_result(demo):
         assert (run / name).exists(), name
     stages = {record["stage"] for record in read_records(run / "metrics.jsonl")}
     assert stages == {"encoder", "pretrain", "finetune"}
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert {tag.split("/")[0] for tag in events.Tags()["scalars"]} == stages
     assert "report:" in log
 
 

@@ -83,7 +83,7 @@ def test_damaged_metrics_name_the_line(tmp_path):
     write_lines(tmp_path / "metrics.jsonl", [{"stage": "finetune"}])
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write("{broken\n")
-    with pytest.raises(UserError, match="line 2: not a JSON object"):
+    with pytest.raises(UserError, match="line 2: not JSON"):
         build_report(tmp_path)
 
 
