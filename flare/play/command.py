@@ -35,7 +35,7 @@ class PlayConfig:
     houses: Path | None = None  # house file; None: a generated house
     index: int = 0  # which house, from 0
     assets: Path | None = None  # pack of `flare assets build`; None: proxies
-    task: str = "ObjectNav"
+    task: str = "ObjectNav"  # name of a task, e.g. Fetch or RoomVisit
     robot: str = "stretch"  # a name, or the path of a YAML file
     seed: int = 0  # of the episodes, and of a generated house
     max_steps: int = 0  # of an episode; 0: the original's
