@@ -1,6 +1,7 @@
 """Step by step with a cache, and all steps at once: the same, for any starts and ends."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -158,3 +159,15 @@ def test_the_shared_counter_has_no_prefix():
         cache.prefix()
     with pytest.raises(UserError, match=r"compat\.time_window_mask: is off"):
         Compat(shared_counter=True)
+    with pytest.raises(UserError, match=r"compat\.shared_counter: is off"):
+        Compat(time_window_mask=True)
+
+
+def test_every_switch_stands_in_the_table():
+    table = (Path(__file__).parents[3] / "docs" / "oddities.md").read_text()
+    switches = [f.name for f in fields(Compat) if f.name != "max_steps"]
+    assert switches and all(f"| `compat.{name}` |" in table for name in switches)
+    flare, weights = Compat.named("flare"), Compat.named("weights")
+    assert all(getattr(flare, name) for name in switches)
+    assert [name for name in switches if getattr(weights, name)] == ["central_crop"]
+    assert Compat.named("none") == Compat()
