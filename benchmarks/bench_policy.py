@@ -8,12 +8,13 @@ matrix products that cannot be left out, as large products on the same number of
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.original_policy import OriginalNetwork, original_towers
 from benchmarks.run import Case, Contenders
@@ -99,11 +100,23 @@ def _assert_close(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
+def _attention_flops(query: Sequence[int], key: Sequence[int], *rest: object, **_: object) -> int:
+    """Two products of [S, D] and [S', D] per head; shapes are [B, H, S, D]."""
+    return 4 * math.prod(query) * key[-2]
+
+
+def _attention_backward_flops(
+    grad: Sequence[int], query: Sequence[int], key: Sequence[int], *rest: object, **_: object
+) -> int:
+    """Five products: the scores again, and one each for dP, dV, dQ and dK."""
+    return 10 * math.prod(query) * key[-2]
+
+
 def _gflop(call: Callable[[], object], per: int) -> float:
     """Operations of the matrix products that PyTorch counts; its CPU attention it must be told."""
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-    mapping = {attention: sdpa_flop, backward: sdpa_backward_flop}
+    mapping = {attention: _attention_flops, backward: _attention_backward_flops}
     with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         call()
     return counter.get_total_flops() / per / 1e9
