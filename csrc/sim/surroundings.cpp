@@ -186,6 +186,32 @@ bool is_arm_blocked(const Surroundings& around, const Pose& pose) {
   return hits(around, shape_of(around, pose), ArmShape{});
 }
 
+std::vector<std::int32_t> arm_contacts(const Surroundings& around, const Pose& pose) {
+  const ArmShape shape = shape_of(around, pose);
+  const SolidMap& solids = around.house.solids;
+  std::vector<std::int32_t> met;
+  const auto note = [&](const Solid& solid, bool is_met) {
+    if (!is_met || is_gone(around, solid)) return;
+    met.push_back(static_cast<std::int32_t>(&solid - solids.all().data()));
+  };
+  for (std::size_t i = 0; i < shape.num_points; ++i) {
+    const Vec3 point = shape.points[i];
+    for (const std::int32_t index : solids.near({point.x, point.z})) {
+      const Solid& solid = solids.solid(index);
+      note(solid, distance_to(solid, point) < shape.radius);
+    }
+  }
+  if (shape.held) {
+    solids.any_near(shape.held->base, [&](const Solid& solid) {
+      note(solid, overlaps(solid, *shape.held));
+      return false;
+    });
+  }
+  std::sort(met.begin(), met.end());
+  met.erase(std::unique(met.begin(), met.end()), met.end());
+  return met;
+}
+
 bool is_hand_free(const Surroundings& around, const Pose& pose) {
   const RobotSpec& robot = around.house.robot;
   return !is_stowed(robot, pose) || !hits(around, unfolded_shape(robot, pose), ArmShape{});

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <optional>
+#include <vector>
 
 #include "sim/kinematics.hpp"
 #include "sim/loaded_house.hpp"
@@ -33,6 +34,10 @@ bool is_body_blocked(const Surroundings& around, const Pose& pose);
 
 /// Would the arm or what it holds overlap something there? False for a stowed arm.
 bool is_arm_blocked(const Surroundings& around, const Pose& pose);
+
+/// What arm or load overlap there: indices into SolidMap::all() in ascending order. A motion may
+/// only take from them, never add.
+std::vector<std::int32_t> arm_contacts(const Surroundings& around, const Pose& pose);
 
 /// Is the hand where its joints say, not behind a wall that the arm is folded in front of? What a
 /// stowed hand could only meet through something heavy is out of its reach.
