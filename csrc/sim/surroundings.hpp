@@ -6,7 +6,8 @@
 // what is held the floor. Light objects, those that can be picked up, give way to the arm and are
 // not moved by it: there are no dynamics, and a hand must get at what it grasps. A motion is not
 // blocked by what the same part overlaps at its start (an object taken out of a drawer whose shape
-// is an estimate), so that nothing can be stuck.
+// is an estimate), so that nothing can be stuck; but what was put down in the body's own place it
+// may only leave, not go deeper into.
 #pragma once
 
 #include <array>

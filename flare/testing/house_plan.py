@@ -54,21 +54,22 @@ class HousePlan:
 
     def met_objects(self, body: BodySpec, point: Points, away: Container[int]) -> list[int]:
         """Indices of the objects at home, but for those ``away``, that the disc overlaps."""
-        met = _meet(self._centers, self._sizes, self._yaws, body, point) & ~self._is_flat
+        distances = _distances(self._centers, self._sizes, self._yaws, body, point)
+        met = (distances < body.radius - _CONTACT) & ~self._is_flat
         return [int(i) for i in np.flatnonzero(met) if int(i) not in away]
 
-    def meets_moved(
+    def distance_to_moved(
         self,
         body: BodySpec,
         point: Points,
         index: int,
         center: tuple[float, float, float],
         yaw_deg: float,
-    ) -> bool:
-        """Whether the disc overlaps an object that stands elsewhere."""
+    ) -> float:
+        """Metres from ``point`` [2] to an object that stands elsewhere; inf above the body."""
         place = np.array([center], np.float64)
         size = self._sizes[index : index + 1]
-        return bool(_meet(place, size, np.array([yaw_deg]), body, point)[0])
+        return float(_distances(place, size, np.array([yaw_deg]), body, point)[0])
 
     def is_outside(self, point: Points, margin: float, likely_room: int = 0) -> bool:
         """Whether ``point`` [2] is farther than ``margin`` m from every room.
@@ -106,10 +107,10 @@ def _cut(wall: NDArray[Any], gaps: list[NDArray[Any]]) -> list[Points]:
     return pieces
 
 
-def _meet(
+def _distances(
     centers: Points, sizes: Points, yaws: Points, body: BodySpec, point: Points
-) -> NDArray[np.bool_]:
-    """Which of the boxes [K] the body's disc overlaps."""
+) -> NDArray[np.float64]:
+    """Metres from ``point`` [2] to each of the boxes [K]; inf where a box is above the body."""
     low, high = centers[:, 1] - sizes[:, 1] / 2, centers[:, 1] + sizes[:, 1] / 2
     in_band = (high > _LOWEST) & (low < body.height)
     yaw = np.deg2rad(yaws)
@@ -118,8 +119,7 @@ def _meet(
     own_z = offset[:, 0] * np.sin(yaw) + offset[:, 1] * np.cos(yaw)
     beyond_x = np.maximum(np.abs(own_x) - sizes[:, 0] / 2, 0.0)
     beyond_z = np.maximum(np.abs(own_z) - sizes[:, 2] / 2, 0.0)
-    near: NDArray[np.bool_] = np.hypot(beyond_x, beyond_z) < body.radius - _CONTACT
-    return near & in_band
+    return np.where(in_band, np.hypot(beyond_x, beyond_z), np.inf)
 
 
 def _distance_outside(polygon: Points, point: Points) -> float:

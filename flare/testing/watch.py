@@ -91,7 +91,9 @@ class EpisodeWatch:
             self._plans = [HousePlan(house) for house in self._worlds.houses]
         self._moved: list[Moved] = [[] for _ in specs]
         self._contacts: list[set[int]] = [set() for _ in specs]
-        self._met: list[set[int]] = [set() for _ in specs]
+        self._apart: list[dict[int, float]] = [
+            {} for _ in specs
+        ]  # m, body's centre to moved object
         self._frames, self._facts = frames.copy(), facts.copy()
         for name in _NOTHING_YET:
             self._require(facts[name] == 0, f"{name} is not 0 at the start", facts)
@@ -236,6 +238,7 @@ class EpisodeWatch:
             self._fail(env, "the robot is where House.blocked says it cannot be", facts)
         has_stayed = np.array_equal(row["position"], self._facts["position"][env])
         has_stayed &= bool(yaw == self._facts["yaw_deg"][env]) and row["step"] > 0
+        has_stayed &= bool(row["held_object"] == self._facts["held_object"][env])
         if has_stayed and moved == self._moved[env]:
             return
         if plan.meets_wall(robot.body, point):
@@ -255,22 +258,23 @@ class EpisodeWatch:
         robot: RobotSpec,
         moved: Moved,
     ) -> None:
-        """What was let go may land in the robot's own place; the robot never enters it."""
+        """What was let go may land in the robot's own place; the robot goes no deeper into it."""
         row = facts[env]
         held = int(row["held_object"])
         place = (float(row["position"][0]), float(row["position"][2]), float(row["yaw_deg"]))
         point = disc_centre(robot.body, *place)
         stood = {entry[0]: entry[1:] for entry in self._moved[env]}
         was_held = int(self._facts["held_object"][env])
-        met = set()
+        apart = {}
         for index, center, yaw in moved:
-            if index == held or not plan.meets_moved(robot.body, point, index, center, yaw):
+            if index == held:
                 continue
-            met.add(index)
+            apart[index] = plan.distance_to_moved(robot.body, point, index, center, yaw)
             has_landed = index == was_held or stood.get(index) != (center, yaw)
-            if not has_landed and index not in self._met[env]:
+            before = self._apart[env].get(index, np.inf)
+            if not has_landed and apart[index] < min(robot.body.radius, before) - _ROUNDING:
                 self._fail(env, f"the robot walked into {plan.object_ids[index]}", facts)
-        self._met[env] = met
+        self._apart[env] = apart
 
     def _judge_arm(
         self,

@@ -43,10 +43,15 @@ def test_objects_stand_where_they_are_unless_away(plan: HousePlan) -> None:
 
 def test_a_moved_object_stands_elsewhere_and_turned(plan: HousePlan) -> None:
     width = load_house(two_rooms(), "two rooms").objects()[SOFA]["size"][0]
+    depth = load_house(two_rooms(), "two rooms").objects()[SOFA]["size"][2]
     beside = np.array([6.0, 2.0 + width / 2 + 0.1])
-    assert not plan.meets_moved(BODY, beside, SOFA, (6.0, 0.4, 2.0), 0.0)
-    assert plan.meets_moved(BODY, beside, SOFA, (6.0, 0.4, 2.0), 90.0)
-    assert not plan.meets_moved(BODY, beside, SOFA, (6.0, 4.0, 2.0), 90.0), "above the robot"
+    for center, yaw, distance in (
+        ((6.0, 0.4, 2.0), 0.0, 0.1 + width / 2 - depth / 2),
+        ((6.0, 0.4, 2.0), 90.0, 0.1),
+        ((6.0, 4.0, 2.0), 90.0, np.inf),  # above the robot
+    ):
+        found = plan.distance_to_moved(BODY, beside, SOFA, center, yaw)
+        assert found == pytest.approx(distance, abs=1e-6)
 
 
 @pytest.mark.parametrize("likely_room", [0, 1])
