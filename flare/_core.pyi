@@ -204,6 +204,7 @@ FACTS_DTYPE: np.dtype[np.void]
 EPISODE_DTYPE: np.dtype[np.void]
 WORLD_STATE_BYTES: int
 MAX_TARGETS: int
+STATE_BOOKKEEPING: tuple[tuple[int, int], ...]
 MAX_ROOMS: int
 ACTION_NAMES: tuple[str, ...]
 GOALS: tuple[str, ...]
@@ -254,6 +255,8 @@ class BatchEnv:
         depth: bool = ...,
         ids: bool = ...,
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None, NDArray[np.uint16] | None]: ...
+    def moved_objects(self, env: int) -> list[tuple[int, tuple[float, float, float], float]]: ...
+    def arm_contacts(self, env: int) -> list[int]: ...
     def save_state(self) -> NDArray[np.uint8]: ...  # [N, WORLD_STATE_BYTES]
     def restore(
         self,

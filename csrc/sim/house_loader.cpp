@@ -18,6 +18,7 @@ namespace flare::sim {
 namespace {
 
 constexpr float kShortestWall = 0.01F;  // m
+constexpr float kWidest = 200.0F;       // m, of a house; its grids take memory by the area
 constexpr float kOutside = 0.05F;       // m that a hole may stick out of its wall by rounding
 
 /// Names given once, looked up later.
@@ -258,6 +259,12 @@ class HouseReader {
     for (std::size_t i = 0; i < house_.rooms.size(); ++i) {
       if (highest[i] > 0.0F) house_.rooms[i].ceiling_y = highest[i];
       for (const Vec2 corner : house_.rooms[i].polygon) include(corner);
+    }
+    const Vec2 span = bounds.max - bounds.min;
+    if (span.x > kWidest || span.z > kWidest) {
+      root_.fail("its rooms and walls span " + std::to_string(span.x) + " by " +
+                     std::to_string(span.z) + " m, more than " + std::to_string(kWidest),
+                 "check the unit (metres) of the outermost points");
     }
     house_.bounds = bounds;
   }

@@ -300,6 +300,13 @@ TEST_CASE("every complaint names file, key path, fault and mend") {
             .find("test: doors[0]: its hole spans -0.5") == 0);
 }
 
+// A coordinate of 1000 m is in range by itself; one such corner made grids of gigabytes.
+TEST_CASE("a house is no wider than 200 m") {
+  CHECK(message_of(edited("{\"x\": 4, \"y\": 0, \"z\": 3}", "{\"x\": 900, \"y\": 0, \"z\": 3}")) ==
+        "test: document: its rooms and walls span 900.000000 by 3.000000 m, more than 200.000000; "
+        "check the unit (metres) of the outermost points");
+}
+
 TEST_CASE("a room needs three corners and an area, a wall four") {
   CHECK(message_of(R"({"walls": [], "rooms": [{"id": "a", "roomType": "K", "floorPolygon": [
                        {"x": 0, "z": 0}, {"x": 1, "z": 0}]}]})") ==
