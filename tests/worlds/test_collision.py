@@ -21,7 +21,6 @@ from flare.worlds.embedded import (
     AssetLibrary,
     EmbeddedWorlds,
     House,
-    load_house,
     make_robot,
 )
 from flare.worlds.world import all_env_ids
@@ -66,7 +65,7 @@ def make_house(things: list[dict[str, Any]], door: tuple[float, float]) -> House
             }
         )
     library = AssetLibrary.from_json(library_json(), json.dumps({"assets": table}))
-    house = load_house(json.dumps(document), "boxes", library=library)
+    house = House.load(json.dumps(document), "boxes", library, make_robot(STRETCH))
     for item, thing in zip(house.objects(), things, strict=True):
         assert item["size"] == pytest.approx(thing["size"])
     return house

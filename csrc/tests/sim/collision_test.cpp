@@ -33,11 +33,11 @@ TEST_CASE("collision: a door opens both sides of a wall, a closed one neither") 
 TEST_CASE("collision: an open door's leaf is in the way, the gap beside it is not") {
   House house = two_rooms(1.0F, 2.0F);
   house.openings[0].leaves = {{{4, 1.05F}, {4.9F, 1.05F}}};
-  const CollisionMap map(house);
+  const CollisionMap map(house, stretch()->body);
   CHECK_FALSE(map.sweep_blocked({3, 1.5F}, {6, 1.5F}));
   CHECK(map.sweep_blocked({4.5F, 1.5F}, {4.5F, 0.5F}));
-  CHECK_FALSE(map.blocked({4.9F + kBodyRadius + 1e-3F, 1.05F}));
-  CHECK(map.blocked({4.9F + kBodyRadius - 1e-3F, 1.05F}));
+  CHECK_FALSE(map.blocked({4.9F + stretch()->body.radius + 1e-3F, 1.05F}));
+  CHECK(map.blocked({4.9F + stretch()->body.radius - 1e-3F, 1.05F}));
 }
 
 TEST_CASE("collision: a passage without geometry is no obstacle") {
