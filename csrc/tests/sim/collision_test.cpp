@@ -42,6 +42,19 @@ TEST_CASE("collision: an open door's leaf is in the way, the gap beside it is no
   CHECK(map.blocked({4.9F + stretch()->body.radius - 1e-3F, 1.05F}));
 }
 
+TEST_CASE("solids: an open door's leaf stands in the arm's way, too") {
+  House house = two_rooms(1.0F, 2.0F);
+  const std::size_t without = SolidMap(house).all().size();
+  house.openings[0].leaves = {{{4, 1.05F}, {4.9F, 1.05F}}};
+  const SolidMap solids(house);
+  REQUIRE(solids.all().size() == without + 1);
+  const Solid& leaf = solids.all().back();
+  CHECK(leaf.base.centre.x == doctest::Approx(4.45));
+  CHECK(leaf.base.half.x == doctest::Approx(0.45));
+  CHECK(leaf.y1 == 2.0F);
+  CHECK(distance_to(leaf, {4.5F, 1.0F, 1.25F}) == doctest::Approx(0.2 - 0.5 * kLeafThickness));
+}
+
 TEST_CASE("collision: a passage without geometry is no obstacle") {
   House house = two_rooms(1.0F, 2.0F, false);
   house.walls[2].empty = house.walls[4].empty = true;
