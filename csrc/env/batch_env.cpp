@@ -11,6 +11,7 @@
 #include "core/error.hpp"
 #include "core/thread_pool.hpp"
 #include "env/cameras.hpp"
+#include "env/moved_objects.hpp"
 #include "env/robot_parts.hpp"
 #include "sim/field_cache.hpp"
 
@@ -34,7 +35,7 @@ struct BatchEnv::Impl {
     bool is_playing = false;
     render::SceneVariation variation;
     RobotParts parts;
-    std::array<render::MovedObject, sim::kMaxDisplaced + 1> moved;
+    MovedObjects moved;
     std::array<std::array<std::int32_t, sim::kMaxTargets>, kNumCameras> pixels{};  // of each target
     [[nodiscard]] std::span<std::int32_t> pixels_of(int camera) {
       return {pixels[index(camera)].data(), world.targets().size()};
@@ -144,19 +145,7 @@ bool BatchEnv::Impl::is_seen_by(const Env& env, int camera) const {
 void BatchEnv::Impl::draw(Env& env, int camera, render::Rasterizer& rasterizer,
                           const render::ImageView& image) {
   const sim::World& world = env.world;
-  const sim::Rearrangement& things = world.state().things;
-  std::size_t count = 0;
-  for (const sim::Displaced& entry : things.entries()) {
-    env.moved[count++] = {entry.object, entry.center, entry.yaw_deg};
-  }
-  if (things.held >= 0) {
-    const sim::Solid box = current_box(world.surroundings(), world.pose(), things.held);
-    const float yaw = hand_of(world.robot(), world.pose()).yaw_deg + things.held_yaw_deg;
-    env.moved[count++] = {things.held,
-                          {box.base.centre.x, 0.5F * (box.y0 + box.y1), box.base.centre.z},
-                          sim::positive_degrees(yaw)};
-  }
-  env.variation.moved = {env.moved.data(), count};
+  env.variation.moved = moved_objects(world.surroundings(), world.pose(), env.moved);
   env.variation.robot = draw_parts(world.robot(), world.pose(), env.parts);
   rasterizer.draw(*houses[index(world.state().spec.house)].scene, env.variation,
                   mounted_camera(world.robot(), world.state(), camera), image);
