@@ -109,7 +109,9 @@ json create_runtime_asset(Simulator& s, const Arguments& a) {
 
 json set_random_seed(Simulator& s, const Arguments& a) {
   a.check({"seed"});
-  s.random_seed = static_cast<std::uint64_t>(a.number("seed"));
+  const json& seed = *a.find("seed");
+  if (!seed.is_number_unsigned()) fail("seed must be a number from 0 without a fraction");
+  s.random_seed = seed.get<std::uint64_t>();
   return nullptr;
 }
 

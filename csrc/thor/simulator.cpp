@@ -1,6 +1,7 @@
 #include "thor/simulator.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -15,6 +16,7 @@ namespace flare::thor {
 namespace {
 
 constexpr std::size_t kRecentHouses = 4;
+constexpr double kCutShare = 6.0 / 396.0;  // of the width, on each side
 
 std::string read_text(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -123,10 +125,8 @@ void Simulator::draw(CameraImage& image, const render::Camera& view) {
     image.depth.resize(pixels);
     out.depth = image.depth.data();
   }
-  if (image.has_ids) {
-    image.ids.resize(pixels);
-    out.ids = image.ids.data();
-  }
+  image.ids.resize(pixels);
+  out.ids = image.ids.data();
   if (!house_) {
     std::fill(image.rgb.begin(), image.rgb.end(), std::uint8_t{0});
     std::fill(image.depth.begin(), image.depth.end(), 0.0F);
@@ -145,23 +145,26 @@ CameraImage& Simulator::image(int camera_index, const ImageRequest& request) {
   images_.resize(third_party.size() + 1);
   CameraImage& image = images_[static_cast<std::size_t>(camera_index + 1)];
   const bool is_current = image.revision == revision_;
-  const bool has_all = (image.has_rgb || !request.color) && (image.has_depth || !request.depth) &&
-                       (image.has_ids || !request.ids);
-  if (is_current && has_all) return image;
+  if (is_current && (image.has_rgb || !request.color) && (image.has_depth || !request.depth)) {
+    return image;
+  }
   image.has_rgb = request.color || (is_current && image.has_rgb);
   image.has_depth = request.depth || (is_current && image.has_depth);
-  image.has_ids = request.ids || (is_current && image.has_ids);
   draw(image, camera(camera_index));
   image.revision = revision_;
   return image;
 }
 
 std::vector<std::int32_t> Simulator::pixels(int camera_index) {
-  const auto& objects = house().sim->house.objects;
-  std::vector<std::int32_t> all(objects.size());
-  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int32_t>(i);
-  std::vector<std::int32_t> counts(objects.size());
-  image(camera_index, {false, false, false}).rasterizer.count_pixels(all, counts);
+  std::vector<std::int32_t> counts(house().sim->house.objects.size());
+  const CameraImage& seen = image(camera_index, {false, false, false});
+  const int margin = static_cast<int>(std::lround(width * kCutShare));
+  for (int y = 0; y < height; ++y) {
+    const std::uint16_t* row = seen.ids.data() + static_cast<std::ptrdiff_t>(y) * width;
+    for (int x = margin; x < width - margin; ++x) {
+      if (row[x] != 0 && row[x] <= counts.size()) ++counts[row[x] - 1U];
+    }
+  }
   return counts;
 }
 

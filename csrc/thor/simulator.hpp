@@ -42,7 +42,7 @@ struct CameraImage {
   std::vector<float> depth;             // [height, width] m
   std::vector<std::uint16_t> ids;       // [height, width]
   std::uint64_t revision = 0;           // of the simulator when it was drawn; 0: never
-  bool has_rgb = false, has_depth = false, has_ids = false;
+  bool has_rgb = false, has_depth = false;  // ids there always are
 };
 
 /// Which images an action's reply carries.
@@ -84,7 +84,8 @@ class Simulator {
   /// The image of a camera with at least what is asked for; drawn if it is not up to date.
   CameraImage& image(int camera, const ImageRequest& request);
   [[nodiscard]] render::Camera camera(int index) const;
-  /// Pixels of each object in a camera's image, [num_objects].
+  /// Pixels of each object in what consumers keep of a camera's image, [num_objects]: the original
+  /// cuts 6 of 396 columns off each side, and what is seen there only is not seen.
   std::vector<std::int32_t> pixels(int camera);
   [[nodiscard]] int num_cameras() const { return static_cast<int>(third_party.size()); }
 
