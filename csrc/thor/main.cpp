@@ -25,6 +25,8 @@ constexpr const char* kUsage =
     "speak over in AI2THOR_FIFO_SERVER_PIPE_PATH and AI2THOR_FIFO_CLIENT_PIPE_PATH.\n"
     "  --assets PACK             draw the meshes of this pack (flare assets build)\n"
     "  --rgba                    frames with four channels, as CloudRendering sends\n"
+    "  --exact-crop              draw the middle that the original keeps (384 of 396 columns) by\n"
+    "                            itself, equal to the embedded world's frames to the last bit\n"
     "  --create-house-delay S    CreateHouse takes S seconds longer, as Unity's asset loading does\n"
     "  --devices N               only the devices 0 to N-1 of -force-device-index exist\n"
     "  --fault KIND@ACTION[:N][=TEXT]\n"
@@ -59,6 +61,8 @@ CommandLine parse(const std::vector<std::string>& words) {
       line.options.assets = value();
     } else if (option == "--rgba") {
       line.options.is_rgba = true;
+    } else if (option == "--exact-crop") {
+      line.options.is_exact_crop = true;
     } else if (option == "--create-house-delay") {
       line.options.create_house_delay = number_of(option, value());
     } else if (option == "--fault") {

@@ -139,6 +139,39 @@ void Simulator::draw(CameraImage& image, const render::Camera& view) {
   variation.moved = env::moved_objects({*house_->sim, things}, pose, moved_);
   variation.robot = env::draw_parts(*robot_, pose, parts_);
   image.rasterizer.draw(*house_->scene, variation, view, out);
+  if (options.is_exact_crop) draw_middle(image, variation, view);
+}
+
+/// Columns that consumers cut off each side of an image.
+int Simulator::margin() const { return static_cast<int>(std::lround(width * kCutShare)); }
+
+/// Draws what consumers keep of an image once more, by itself, over it: a wider image's rounding
+/// differs in the last digits.
+void Simulator::draw_middle(CameraImage& image, const render::SceneVariation& variation,
+                            const render::Camera& view) {
+  const auto columns = static_cast<std::size_t>(width - 2 * margin());
+  const auto rows = static_cast<std::size_t>(height);
+  middle_.rgb.resize(3 * columns * rows);
+  middle_.depth.resize(columns * rows);
+  middle_.ids.resize(columns * rows);
+  render::ImageView out;
+  out.width = static_cast<int>(columns);
+  out.height = height;
+  if (image.has_rgb) out.rgb = middle_.rgb.data();
+  if (image.has_depth) out.depth = middle_.depth.data();
+  out.ids = middle_.ids.data();
+  middle_.rasterizer.draw(*house_->scene, variation, view, out);
+  const auto paste = [&](const auto& from, auto& to, std::size_t items) {
+    for (std::size_t y = 0; y < rows; ++y) {
+      const std::size_t at = (y * static_cast<std::size_t>(width) +
+                              static_cast<std::size_t>(margin())) * items;
+      std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(y * columns * items), columns * items,
+                  to.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+  };
+  if (image.has_rgb) paste(middle_.rgb, image.rgb, 3);
+  if (image.has_depth) paste(middle_.depth, image.depth, 1);
+  paste(middle_.ids, image.ids, 1);
 }
 
 CameraImage& Simulator::image(int camera_index, const ImageRequest& request) {
@@ -158,10 +191,9 @@ CameraImage& Simulator::image(int camera_index, const ImageRequest& request) {
 std::vector<std::int32_t> Simulator::pixels(int camera_index) {
   std::vector<std::int32_t> counts(house().sim->house.objects.size());
   const CameraImage& seen = image(camera_index, {false, false, false});
-  const int margin = static_cast<int>(std::lround(width * kCutShare));
   for (int y = 0; y < height; ++y) {
     const std::uint16_t* row = seen.ids.data() + static_cast<std::ptrdiff_t>(y) * width;
-    for (int x = margin; x < width - margin; ++x) {
+    for (int x = margin(); x < width - margin(); ++x) {
       if (row[x] != 0 && row[x] <= counts.size()) ++counts[row[x] - 1U];
     }
   }

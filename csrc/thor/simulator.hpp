@@ -26,6 +26,7 @@ struct Options {
   std::string assets;               // an asset pack, empty for proxies
   double create_house_delay = 0.0;  // s, CreateHouse sleeps that long, as Unity loads assets
   bool is_rgba = false;             // frames with a fourth channel, as CloudRendering sends
+  bool is_exact_crop = false;       // the columns consumers keep are drawn by themselves
   int device = -1;                  // of -force-device-index
 };
 
@@ -107,6 +108,9 @@ class Simulator {
 
  private:
   void draw(CameraImage& image, const render::Camera& view);
+  [[nodiscard]] int margin() const;
+  void draw_middle(CameraImage& image, const render::SceneVariation& variation,
+                   const render::Camera& view);
 
   std::shared_ptr<const sim::RobotSpec> robot_;
   std::shared_ptr<const sim::AssetLibrary> library_;
@@ -114,6 +118,7 @@ class Simulator {
   std::shared_ptr<const PreparedHouse> house_;
   std::list<std::pair<std::string, std::shared_ptr<const PreparedHouse>>> recent_;  // newest first
   std::vector<CameraImage> images_;  // the agent's, then the third-party cameras'
+  CameraImage middle_;               // scratch of draw_middle
   std::uint64_t revision_ = 1;
   env::RobotParts parts_;
   env::MovedObjects moved_;
