@@ -5,6 +5,7 @@ and two splits never share a house because the split is part of every random num
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -124,7 +125,8 @@ def generate_houses(
     config: GeneratorConfig,
     num_workers: int = 1,
     progress: Callable[[int], None] | None = None,
-) -> None:
+    should_stop: Callable[[], bool] | None = None,
+) -> bool:
     """Write a file of houses, the same bytes for any number of workers.
 
     Args:
@@ -135,6 +137,9 @@ def generate_houses(
         config: what the houses are to be like.
         num_workers: processes; 1 makes the houses in this one.
         progress: called after each house with the number made so far.
+        should_stop: asked after each house; True leaves the file unwritten.
+
+    Returns: whether the file was written.
     """
     if count < 1:
         raise UserError(f"is {count}", key="count", mend="make at least one house")
@@ -145,12 +150,31 @@ def generate_houses(
             yield house
             if progress is not None:
                 progress(made)
+            if should_stop is not None and should_stop():
+                raise _Stopped
 
-    if num_workers <= 1:
-        write_houses(path, counted(map(make, range(count))))
-        return
-    with ProcessPoolExecutor(num_workers) as pool:
-        write_houses(path, counted(pool.map(make, range(count), chunksize=_CHUNK)))
+    try:
+        if num_workers <= 1:
+            write_houses(path, counted(map(make, range(count))))
+            return True
+        # Ctrl-C reaches every process; this one tells the others when to stop.
+        with ProcessPoolExecutor(num_workers, initializer=_ignore_interrupts) as pool:
+            try:
+                write_houses(path, counted(pool.map(make, range(count), chunksize=_CHUNK)))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    except _Stopped:
+        return False
+    return True
+
+
+class _Stopped(Exception):
+    """should_stop said so."""
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _attempt(config: GeneratorConfig, draws: Draws) -> Document | None:

@@ -165,10 +165,13 @@ class Demo:
                         config=generator_config(config),
                         num_workers=config.world.threads,
                         progress=lambda _: stage.update(advance=1),
+                        should_stop=lambda: self.stop.requested,
                     )
                 else:
                     documents = [json.loads(text) for _, text in read_houses(source, limit=count)]
                     stage.update(advance=write_houses(path, documents))
+            if self.stop.requested:
+                return
         threads = config.world.threads
         self.train_houses = load_house_file(self.train_file, num_threads=threads)
         self.val_houses = load_house_file(self.val_file, num_threads=threads)

@@ -29,6 +29,7 @@ from flare.recipes.imitate import ImitationConfig, imitate
 from flare.rng import check_seed
 from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
+from flare.tasks.instructions import split_words
 from flare.tasks.privileged import NUM_PRIVILEGED
 from flare.tensorboard import tell_if_missing
 from flare.worlds.embedded import House
@@ -112,6 +113,8 @@ class Pretraining:
                 policy, self._views(policy.image_encoder.grid), self.encoder,
                 len(self.goal_types), stage, should_stop,
             )  # fmt: skip
+        if should_stop():
+            return None
         views = self.encoder.num_views
         metrics.append({"stage": "encoder", "iteration": 1, "step": views, **stats})
         total = self.imitation.num_epochs * demonstrations.num_episodes
@@ -164,7 +167,7 @@ def check_demonstrations(demonstrations: Demonstrations, agent: AgentConfig, fil
         )
     known = set(agent.words)
     for sentence in demonstrations.instructions:
-        unknown = [word for word in sentence.lower().split() if word not in known]
+        unknown = [word for word in split_words(sentence) if word not in known]
         if unknown:
             raise UserError(
                 f"holds the instruction {sentence!r} with the unknown word {unknown[0]!r}",
