@@ -5,6 +5,8 @@
 #   make test      all Python tests; PYTEST_FLAGS passes flags on
 #   make lint      ruff, mypy, import-linter, stubtest, clang-format
 #   make cpp-test  the C++ tests; PRESET=asan, tsan or debug; CPP_TESTS="core env" for some of them
+#   make fuzz      house loader and asset pack reader under libFuzzer (Clang) or their own driver
+#                  (g++), FUZZ_SECONDS each
 #   make clean     removes .venv and build
 #
 # PYTHON=python3.11 chooses the interpreter of a new .venv.
@@ -12,7 +14,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 PRESET ?= release
-CPP_TESTS ?= core rollout sim render env
+CPP_TESTS ?= core rollout sim render env fuzz
+FUZZ_SECONDS ?= 60
+FUZZ_CXX ?= $(firstword $(shell command -v clang++ g++))
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
 
@@ -22,10 +26,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 # The core is compiled when flare is installed: again when one of these changes.
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt \
-  $(shell find csrc third_party/nlohmann -type f -not -path 'csrc/tests/*')
+  $(shell find csrc third_party/nlohmann -type f -not -path 'csrc/tests/*' -not -path 'csrc/fuzz/*')
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint cpp-test dev clean
+.PHONY: demo test lint cpp-test fuzz dev clean
 
 demo: $(VENV)/installed
 	$(BIN)/flare demo $(DEMO_FLAGS)
@@ -48,6 +52,17 @@ cpp-test: $(VENV)/installed-dev
 	cmake --preset $(PRESET) -DFLARE_BUILD_MODULE=OFF
 	cmake --build --preset $(PRESET) --target $(addprefix test_,$(CPP_TESTS))
 	ctest --preset $(PRESET) --no-tests=error -R '^($(subst $(space),|,$(strip $(CPP_TESTS))))'
+
+# What is found goes on in build/fuzz/found; an input that something dies of lies in build/fuzz.
+fuzz: export PATH := $(abspath $(BIN)):$(PATH)
+fuzz: $(VENV)/installed-dev
+	cmake --preset fuzz -DFLARE_BUILD_MODULE=OFF -DCMAKE_CXX_COMPILER=$(FUZZ_CXX)
+	cmake --build --preset fuzz --target test_fuzz
+	mkdir -p build/fuzz/found/house build/fuzz/found/pack
+	cd build/fuzz && csrc/fuzz/fuzz_house -max_total_time=$(FUZZ_SECONDS) -max_len=65536 \
+	  -dict=$(CURDIR)/csrc/fuzz/house.dict found/house $(CURDIR)/csrc/fuzz/corpus/house
+	cd build/fuzz && csrc/fuzz/fuzz_pack -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
+	  found/pack $(CURDIR)/csrc/fuzz/corpus/pack
 
 dev: $(VENV)/installed-dev
 

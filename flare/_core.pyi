@@ -58,7 +58,7 @@ class WorkerSlot:
     """The environment's side of one slot."""
 
     def __init__(self, buffer: RolloutBuffer, env: int) -> None: ...
-    def wait_action(self, timeout: float | None) -> tuple[int, int] | None: ...
+    def take_request(self, timeout: float | None) -> tuple[int, int] | None: ...
     def finish_step(self) -> None: ...
     def leave(self) -> None: ...
     @property
@@ -120,6 +120,7 @@ class _Opening(TypedDict):
     ends: tuple[float, float, float, float]  # x0, z0, x1, z1
     height: tuple[float, float]
     passable: bool
+    leaves: list[tuple[float, float, float, float]]  # of an open door: hinge x, z, tip x, z
 
 class _Object(TypedDict):
     id: str
@@ -203,6 +204,7 @@ FACTS_DTYPE: np.dtype[np.void]
 EPISODE_DTYPE: np.dtype[np.void]
 WORLD_STATE_BYTES: int
 MAX_TARGETS: int
+STATE_BOOKKEEPING: tuple[tuple[int, int], ...]
 MAX_ROOMS: int
 ACTION_NAMES: tuple[str, ...]
 GOALS: tuple[str, ...]
@@ -253,6 +255,8 @@ class BatchEnv:
         depth: bool = ...,
         ids: bool = ...,
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None, NDArray[np.uint16] | None]: ...
+    def moved_objects(self, env: int) -> list[tuple[int, tuple[float, float, float], float]]: ...
+    def arm_contacts(self, env: int) -> list[int]: ...
     def save_state(self) -> NDArray[np.uint8]: ...  # [N, WORLD_STATE_BYTES]
     def restore(
         self,

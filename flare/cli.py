@@ -98,6 +98,22 @@ COMMANDS = (
         positional="checkpoint",
     ),
     Command(
+        "play",
+        "flare.play.command",
+        "PlayConfig",
+        "run_play",
+        "walk a house yourself in the terminal, or let a list of actions do it",
+        positional="houses",
+    ),
+    Command(
+        "replay",
+        "flare.replay.command",
+        "ReplayConfig",
+        "run_replay",
+        "play an episode log again, to the same bits, and make a video of it",
+        positional="log",
+    ),
+    Command(
         "report", "flare.report", "ReportConfig", "run_report", "write a run's report.html anew"
     ),
     Command(
@@ -120,6 +136,13 @@ COMMANDS = (
         "CheckConfig",
         "run_check",
         "list what would not load of a house file",
+    ),
+    Command(
+        "houses stats",
+        "flare.houses.commands",
+        "StatsConfig",
+        "run_stats",
+        "print what house files are like in numbers, side by side",
     ),
     Command(
         "assets build",

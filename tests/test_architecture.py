@@ -81,7 +81,8 @@ def test_every_folder_of_sources_is_a_package(package):
     assert (package / "__init__.py").is_file()
 
 
-def test_the_test_extra_brings_what_the_tests_of_assets_ask_for():
-    """Without the packages of that extra they are skipped, which must not happen in CI."""
+def test_the_test_extra_brings_what_tests_of_other_extras_ask_for():
+    """Without the packages of those extras they are skipped, which must not happen in CI."""
     extra = (ROOT / "pyproject.toml").read_text().split("\ntest = [")[1].split("\n]")[0]
-    assert re.search(r'"flare-rl\[[a-z,]*\bassets\b', extra)
+    for name in ("assets", "gym", "tensorboard"):
+        assert re.search(rf'"flare-rl\[[a-z,]*\b{name}\b', extra)

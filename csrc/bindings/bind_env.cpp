@@ -128,6 +128,50 @@ void restore(BatchEnv& self, const py::array& env_ids, const py::array& states,
   self.restore(ids, copies, out);
 }
 
+/// Where everything is that is not at home, as (object, (x, y, z), yaw_deg).
+py::list moved_objects(const BatchEnv& self, std::int32_t env) {
+  const sim::World& world = self.world(env);
+  const sim::Rearrangement& things = world.state().things;
+  py::list out;
+  const auto add = [&](std::int32_t object, Vec3 c, float yaw_deg) {
+    out.append(py::make_tuple(object, py::make_tuple(c.x, c.y, c.z), yaw_deg));
+  };
+  for (const sim::Displaced& entry : things.entries())
+    add(entry.object, entry.center, entry.yaw_deg);
+  if (things.held >= 0) {
+    const sim::Solid box = current_box(world.surroundings(), world.pose(), things.held);
+    const float hand_yaw = hand_of(world.robot(), world.pose()).yaw_deg;
+    add(things.held, {box.base.centre.x, 0.5F * (box.y0 + box.y1), box.base.centre.z},
+        sim::positive_degrees(hand_yaw + things.held_yaw_deg));
+  }
+  return out;
+}
+
+std::vector<std::int32_t> arm_contacts(const BatchEnv& self, std::int32_t env) {
+  const sim::World& world = self.world(env);
+  return sim::arm_contacts(world.surroundings(), world.pose());
+}
+
+/// (offset, size) in a saved state of what a failed action changes.
+py::list state_bookkeeping() {
+  py::list out;
+  const WorldState state;
+  const auto add = [&](const auto& field) {
+    const auto* const at = reinterpret_cast<const std::byte*>(&field);
+    out.append(py::make_tuple(at - reinterpret_cast<const std::byte*>(&state), sizeof(field)));
+  };
+  add(state.step);
+  add(state.last_action);
+  add(state.stalled);
+  add(state.plan);
+  add(state.last_action_success);
+  add(state.collided);
+  add(state.sub_done_success);
+  add(state.picked_up);
+  add(state.dropped);
+  return out;
+}
+
 py::tuple tuple_of(std::span<const std::string_view> names) {
   py::tuple out(names.size());
   for (std::size_t i = 0; i < names.size(); ++i) out[i] = py::str(names[i].data(), names[i].size());
@@ -162,6 +206,7 @@ void bind_env(py::module_& m) {
   m.attr("FACTS_DTYPE") = py::dtype::of<Facts>();
   m.attr("EPISODE_DTYPE") = py::dtype::of<EpisodeSpec>();
   m.attr("WORLD_STATE_BYTES") = kStateBytes;
+  m.attr("STATE_BOOKKEEPING") = py::tuple(state_bookkeeping());
   m.attr("MAX_TARGETS") = sim::kMaxTargets;
   py::class_<PyRobot>(m, "Robot", "One robot's data, read. Immutable.")
       .def_static(
@@ -193,6 +238,10 @@ void bind_env(py::module_& m) {
       .def("expert_actions", &expert_actions)
       .def("render", &render, py::arg("env_ids"), py::arg("camera"), py::arg("width"),
            py::arg("height"), py::kw_only(), py::arg("depth") = false, py::arg("ids") = false)
+      .def("moved_objects", &moved_objects, py::arg("env"),
+           "What is not at home: the objects put down elsewhere, then the one in the hand.")
+      .def("arm_contacts", &arm_contacts, py::arg("env"),
+           "Indices of the solids that arm or load overlap; no motion adds to them.")
       .def("save_state", &save_state)
       .def("restore", &restore, py::arg("env_ids"), py::arg("states"), py::arg("frames"),
            py::arg("facts"));

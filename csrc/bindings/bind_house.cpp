@@ -102,6 +102,11 @@ py::list openings(const PlayableHouse& house) {
     item["ends"] = py::make_tuple(a.x, a.z, b.x, b.z);
     item["height"] = py::make_tuple(opening.y0, opening.y1);
     item["passable"] = opening.passable;
+    py::list leaves;
+    for (const sim::DoorLeaf& leaf : opening.leaves) {
+      leaves.append(py::make_tuple(leaf.hinge.x, leaf.hinge.z, leaf.tip.x, leaf.tip.z));
+    }
+    item["leaves"] = std::move(leaves);
     out.append(std::move(item));
   }
   return out;

@@ -156,10 +156,11 @@ void bind_rollout(py::module_& m) {
   py::class_<WorkerSlot>(m, "WorkerSlot", "The environment's side of one slot.")
       .def(py::init<std::shared_ptr<RolloutBuffer>, std::int32_t>(), py::arg("buffer"),
            py::arg("env"))
-      .def("wait_action", &wait_action, py::arg("timeout"),
+      .def("take_request", &wait_action, py::arg("timeout"),
            "(command, step) of the next request, None when the time is over.")
-      .def("finish_step", &WorkerSlot::finish_step)
-      .def("leave", &WorkerSlot::leave)
+      .def("finish_step", &WorkerSlot::finish_step,
+           "Hands the written rows over; StateError without a taken request.")
+      .def("leave", &WorkerSlot::leave, "Ends the hold; twice is once.")
       .def_property_readonly("env", &WorkerSlot::env);
 }
 

@@ -271,14 +271,13 @@ void BatchEnv::expert_actions(std::span<std::int32_t> actions) {
   });
 }
 
-sim::WorldState BatchEnv::state(int env) const {
-  if (env < 0 || env >= impl_->config.num_envs) {
-    throw StateError("env id " + std::to_string(env) + " is not one of the " +
-                     std::to_string(impl_->config.num_envs) + " envs");
-  }
+const sim::World& BatchEnv::world(std::int32_t env) const {
+  impl_->check_ids({&env, 1});
   impl_->check_playing(env);
-  return impl_->envs[index(env)].world.state();
+  return impl_->envs[index(env)].world;
 }
+
+sim::WorldState BatchEnv::state(int env) const { return world(env).state(); }
 
 void BatchEnv::restore(std::span<const std::int32_t> env_ids,
                        std::span<const sim::WorldState> states, const StepOutputs& out) {

@@ -68,6 +68,9 @@ class BatchEnv {
   void expert_actions(std::span<std::int32_t> actions);
 
   [[nodiscard]] sim::WorldState state(int env) const;
+  /// The world of an env, to look at until the next call that changes it. Throws StateError for an
+  /// env that does not exist or has no episode.
+  [[nodiscard]] const sim::World& world(std::int32_t env) const;
   /// Puts saved states back and redraws. Same rows as reset. Throws StateError for a state that
   /// does not fit these houses; no listed env is changed then.
   void restore(std::span<const std::int32_t> env_ids, std::span<const sim::WorldState> states,

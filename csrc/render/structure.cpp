@@ -4,6 +4,7 @@
 #include <array>
 
 #include "render/triangulate.hpp"
+#include "sim/door_leaf.hpp"
 #include "sim/polygon.hpp"
 
 namespace flare::render {
@@ -145,6 +146,27 @@ void add_wall(const sim::House& house, std::size_t index, Scene::Impl& scene) {
   add_wall_around_holes(plane, holes, surface, wall.color);
 }
 
+/// The leaves of an open door, as boards in the room that they open into.
+void add_open_leaves(const sim::Opening& opening, Scene::Impl& scene) {
+  for (const sim::DoorLeaf& leaf : opening.leaves) {
+    const Vec2 span = leaf.tip - leaf.hinge;
+    const Vec2 across = Vec2{-span.z, span.x} * (sim::kLeafThickness / length(span));
+    const Vec2 middle = (leaf.hinge + leaf.tip) * 0.5F;
+    const float height = opening.y1 - opening.y0;
+    const BoxTransform board = {{middle.x, opening.y0 + 0.5F * height, middle.z},
+                                {span.x, 0.0F, span.z},
+                                {0.0F, height, 0.0F},
+                                {across.x, 0.0F, across.z}};
+    MeshBuilder builder(scene.rooms[static_cast<std::size_t>(opening.room1)].structure, board);
+    // Panels lie half a millimetre proud of the board, so that they show on both sides.
+    constexpr float kProud = 0.5F + 0.0005F / sim::kLeafThickness;
+    for (const float low : {-0.42F, 0.05F}) {
+      builder.box({-0.35F, low, -kProud}, {0.35F, low + 0.37F, kProud}, kDoorPanel);
+    }
+    builder.box({-0.5F, -0.5F, -0.5F}, {0.5F, 0.5F, 0.5F}, kDoor);
+  }
+}
+
 void add_floor_and_ceiling(const sim::Room& room, int index, Scene::Impl& scene) {
   const bool tiled = room.type == "Bathroom" || room.type == "Kitchen";
   const std::int16_t surface = add_surface(scene, {tiled ? Pattern::kTiles : Pattern::kPlanks,
@@ -231,6 +253,7 @@ void build_structure(const sim::House& house, Scene::Impl& scene) {
   for (std::size_t i = 0; i < house.rooms.size(); ++i) {
     add_floor_and_ceiling(house.rooms[i], static_cast<int>(i), scene);
   }
+  for (const sim::Opening& opening : house.openings) add_open_leaves(opening, scene);
   add_ground_and_roof(house, scene);
   for (RoomScene& room : scene.rooms) room.structure.seal();
   scene.shell.seal();

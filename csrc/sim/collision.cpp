@@ -113,6 +113,9 @@ void CollisionMap::add_walls(const House& house) {
     }
     add(solid_from, wall_length);
   }
+  for (const Opening& opening : house.openings) {
+    for (const DoorLeaf& leaf : opening.leaves) segments_.push_back({leaf.hinge, leaf.tip});
+  }
 }
 
 void CollisionMap::add_objects(const House& house) {

@@ -64,7 +64,7 @@ class CollisionMap {
   /// Is a box in the way of the body, were nothing else there?
   [[nodiscard]] static bool is_in_band(const BodySpec& body, float bottom, float top);
 
-  /// Walls as they stand in the way: door gaps cut out, passages left out.
+  /// Walls as they stand in the way: door gaps cut out, passages left out; leaves of open doors.
   [[nodiscard]] std::span<const Segment> walls() const { return segments_; }
 
  private:

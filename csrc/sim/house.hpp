@@ -56,14 +56,20 @@ struct Wall {
 
 enum class OpeningKind : std::uint8_t { kDoor, kWindow };
 
+/// A door leaf seen from above, as it stands. A thin upright board, a way for nobody.
+struct DoorLeaf {
+  Vec2 hinge, tip;
+};
+
 struct Opening {
   std::string id;
   OpeningKind kind = OpeningKind::kDoor;
-  int room0 = -1, room1 = -1;  // equal for an exterior door
-  int wall0 = -1, wall1 = -1;  // indices into House::walls
-  float x0 = 0.0F, x1 = 0.0F;  // metres along wall0 from its p0
-  float y0 = 0.0F, y1 = 0.0F;  // metres above the floor
-  bool passable = false;       // a door frame or open door between two rooms
+  int room0 = -1, room1 = -1;    // equal for an exterior door
+  int wall0 = -1, wall1 = -1;    // indices into House::walls
+  float x0 = 0.0F, x1 = 0.0F;    // metres along wall0 from its p0
+  float y0 = 0.0F, y1 = 0.0F;    // metres above the floor
+  bool passable = false;         // a door frame or open door between two rooms
+  std::vector<DoorLeaf> leaves;  // of an open door: one, or two of a double door; no more otherwise
 };
 
 struct Object {

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "sim/door_leaf.hpp"
 #include "sim/json_fields.hpp"
 #include "sim/json_node.hpp"
 #include "sim/object_reader.hpp"
@@ -17,6 +18,7 @@ namespace flare::sim {
 namespace {
 
 constexpr float kShortestWall = 0.01F;  // m
+constexpr float kWidest = 200.0F;       // m, of a house; its grids take memory by the area
 constexpr float kOutside = 0.05F;       // m that a hole may stick out of its wall by rounding
 
 /// Names given once, looked up later.
@@ -182,8 +184,12 @@ class HouseReader {
       read_hole(node, opening);
       if (opening.room0 < 0) opening.room0 = opening.room1;
       if (opening.room1 < 0) opening.room1 = opening.room0;
+      const float openness = read_openness(node);
       opening.passable =
-          kind == OpeningKind::kDoor && opening.room0 != opening.room1 && stands_open(node);
+          kind == OpeningKind::kDoor && opening.room0 != opening.room1 && openness > 0.0F;
+      if (opening.passable && node.find("openness")) {
+        opening.leaves = open_leaves(house_, opening, openness);
+      }
       house_.openings.push_back(std::move(opening));
     }
   }
@@ -193,9 +199,9 @@ class HouseReader {
   }
 
   /// A frame has no leaf, hence no openness.
-  static bool stands_open(const JsonNode& node) {
+  static float read_openness(const JsonNode& node) {
     const auto openness = node.find("openness");
-    return !openness || openness->number(0.0, 1.0) > 0.0F;
+    return openness ? static_cast<float>(openness->number(0.0, 1.0)) : 1.0F;
   }
 
   void read_hole(const JsonNode& node, Opening& opening) const {
@@ -253,6 +259,12 @@ class HouseReader {
     for (std::size_t i = 0; i < house_.rooms.size(); ++i) {
       if (highest[i] > 0.0F) house_.rooms[i].ceiling_y = highest[i];
       for (const Vec2 corner : house_.rooms[i].polygon) include(corner);
+    }
+    const Vec2 span = bounds.max - bounds.min;
+    if (span.x > kWidest || span.z > kWidest) {
+      root_.fail("its rooms and walls span " + std::to_string(span.x) + " by " +
+                     std::to_string(span.z) + " m, more than " + std::to_string(kWidest),
+                 "check the unit (metres) of the outermost points");
     }
     house_.bounds = bounds;
   }

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <utility>
 
+#include "sim/door_leaf.hpp"
+
 namespace flare::sim {
 namespace {
 
@@ -195,6 +197,16 @@ void SolidMap::add_walls(const House& house) {
       solid_from = std::max(solid_from, gap.x1);
     }
     add(solid_from, wall_length, wall.y0, wall.y1);
+  }
+  for (const Opening& opening : house.openings) {
+    for (const DoorLeaf& leaf : opening.leaves) {
+      const Vec2 span = leaf.tip - leaf.hinge;
+      const float width = length(span);
+      const Footprint base = {(leaf.hinge + leaf.tip) * 0.5F,
+                              {0.5F * width, 0.5F * kLeafThickness},
+                              span * (1.0F / width)};
+      solids_.push_back({base, opening.y0, opening.y1, -1});
+    }
   }
 }
 

@@ -9,6 +9,7 @@ namespace {
 constexpr float kArmStep = 0.03F;    // m, no point of the arm moves farther in one sub-step
 constexpr float kThinnest = 0.016F;  // m, least half extent of what is held, against such steps
 constexpr float kContact = 0.005F;   // m, what is held may touch what it rests on
+constexpr float kSamePlace = 1e-4F;  // m, a disc that comes nearer by less has stayed
 constexpr std::size_t kBarPoints = 24;
 constexpr std::size_t kHandPoints = 12;
 
@@ -135,12 +136,21 @@ bool is_arm_way_blocked(const Surroundings& around, const Pose& from, const Pose
   return false;
 }
 
-/// Does the disc overlap an object that was put down?
-bool meets_displaced(const Surroundings& around, const Displaced& entry, Vec2 disc) {
+/// Is an object that was put down nearer to the disc's centre than `distance`?
+bool is_displaced_within(const Surroundings& around, const Displaced& entry, Vec2 disc,
+                         float distance) {
   const BodySpec& body = around.house.robot.body;
   const Solid box = box_of(around.house.house, entry.object, entry.center, entry.yaw_deg);
   return CollisionMap::is_in_band(body, box.y0, box.y1) &&
-         length(closest_point(box.base, disc) - disc) < body.radius;
+         length(closest_point(box.base, disc) - disc) < distance;
+}
+
+/// How near the disc may come to an object that was put down: the body's radius, or what it is now.
+float allowed_distance(const Surroundings& around, const Displaced& entry, Vec2 disc) {
+  const float radius = around.house.robot.body.radius;
+  if (!is_displaced_within(around, entry, disc, radius)) return radius;
+  const Solid box = box_of(around.house.house, entry.object, entry.center, entry.yaw_deg);
+  return std::max(0.0F, length(closest_point(box.base, disc) - disc) - kSamePlace);
 }
 
 bool is_body_way_blocked(const Surroundings& around, Vec2 from, Vec2 to) {
@@ -150,10 +160,11 @@ bool is_body_way_blocked(const Surroundings& around, Vec2 from, Vec2 to) {
   const int count =
       std::max(1, static_cast<int>(std::ceil(length(to - from) / (0.5F * body.radius))));
   return std::any_of(entries.begin(), entries.end(), [&](const Displaced& entry) {
-    if (meets_displaced(around, entry, from)) return false;
+    const float allowed = allowed_distance(around, entry, from);
     for (int i = 1; i <= count; ++i) {
       const float share = static_cast<float>(i) / static_cast<float>(count);
-      if (meets_displaced(around, entry, from + (to - from) * share)) return true;
+      const Vec2 disc = from + (to - from) * share;
+      if (is_displaced_within(around, entry, disc, allowed)) return true;
     }
     return false;
   });
@@ -178,12 +189,39 @@ bool is_body_blocked(const Surroundings& around, const Pose& pose) {
   const Vec2 disc = disc_centre(body, pose);
   if (around.house.collision.blocked(disc, body.radius, &around.things)) return true;
   const auto entries = around.things.entries();
-  return std::any_of(entries.begin(), entries.end(),
-                     [&](const Displaced& entry) { return meets_displaced(around, entry, disc); });
+  return std::any_of(entries.begin(), entries.end(), [&](const Displaced& entry) {
+    return is_displaced_within(around, entry, disc, body.radius);
+  });
 }
 
 bool is_arm_blocked(const Surroundings& around, const Pose& pose) {
   return hits(around, shape_of(around, pose), ArmShape{});
+}
+
+std::vector<std::int32_t> arm_contacts(const Surroundings& around, const Pose& pose) {
+  const ArmShape shape = shape_of(around, pose);
+  const SolidMap& solids = around.house.solids;
+  std::vector<std::int32_t> met;
+  const auto note = [&](const Solid& solid, bool is_met) {
+    if (!is_met || is_gone(around, solid)) return;
+    met.push_back(static_cast<std::int32_t>(&solid - solids.all().data()));
+  };
+  for (std::size_t i = 0; i < shape.num_points; ++i) {
+    const Vec3 point = shape.points[i];
+    for (const std::int32_t index : solids.near({point.x, point.z})) {
+      const Solid& solid = solids.solid(index);
+      note(solid, distance_to(solid, point) < shape.radius);
+    }
+  }
+  if (shape.held) {
+    solids.any_near(shape.held->base, [&](const Solid& solid) {
+      note(solid, overlaps(solid, *shape.held));
+      return false;
+    });
+  }
+  std::sort(met.begin(), met.end());
+  met.erase(std::unique(met.begin(), met.end()), met.end());
+  return met;
 }
 
 bool is_hand_free(const Surroundings& around, const Pose& pose) {

@@ -6,11 +6,13 @@
 // what is held the floor. Light objects, those that can be picked up, give way to the arm and are
 // not moved by it: there are no dynamics, and a hand must get at what it grasps. A motion is not
 // blocked by what the same part overlaps at its start (an object taken out of a drawer whose shape
-// is an estimate), so that nothing can be stuck.
+// is an estimate), so that nothing can be stuck; but what was put down in the body's own place it
+// may only leave, not go deeper into.
 #pragma once
 
 #include <array>
 #include <optional>
+#include <vector>
 
 #include "sim/kinematics.hpp"
 #include "sim/loaded_house.hpp"
@@ -33,6 +35,10 @@ bool is_body_blocked(const Surroundings& around, const Pose& pose);
 
 /// Would the arm or what it holds overlap something there? False for a stowed arm.
 bool is_arm_blocked(const Surroundings& around, const Pose& pose);
+
+/// What arm or load overlap there: indices into SolidMap::all() in ascending order. A motion may
+/// only take from them, never add.
+std::vector<std::int32_t> arm_contacts(const Surroundings& around, const Pose& pose);
 
 /// Is the hand where its joints say, not behind a wall that the arm is folded in front of? What a
 /// stowed hand could only meet through something heavy is out of its reach.

@@ -10,6 +10,11 @@ def library_json() -> str:
     return resources.files(__package__).joinpath("library.json").read_text(encoding="utf-8")
 
 
+def materials_json() -> str:
+    """Text of the table of AI2-THOR's material names, wall colours and skyboxes."""
+    return resources.files(__package__).joinpath("materials.json").read_text(encoding="utf-8")
+
+
 @cache
 def object_types() -> frozenset[str]:
     """Every object type of the asset library."""

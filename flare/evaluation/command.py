@@ -13,6 +13,7 @@ from flare.errors import require
 from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
 from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
 from flare.evaluation.summary import Summary
+from flare.replay.log import HouseSource, LogHeader, LogRecorder
 from flare.rng import check_seed
 from flare.run_folder import RunFolder, check_name
 from flare.signals import StopFlag
@@ -62,15 +63,24 @@ def run_evaluate(config: EvaluateConfig) -> int:
             return _stopped(console, stop)
         total = len(frozen.expert_lengths)
         with console.stage("evaluate", total=total, unit="episodes") as stage:
+            worlds, recorder = make_worlds(houses, world), LogRecorder()
             result = evaluate_policy(
-                policy, make_worlds(houses, world), mixture, frozen,
+                policy, worlds, mixture, frozen,
                 agent.vocabulary(checkpoint.processors),
                 stage=config.name, split="val", seed=config.seed, greedy=config.greedy,
                 house_facts=[(house.source, house.num_rooms) for house in houses],
-                on_episode=lambda _: stage.update(advance=1), should_stop=lambda: stop.requested,
+                on_episode=lambda _: stage.update(advance=1), recorder=recorder,
+                should_stop=lambda: stop.requested,
             )  # fmt: skip
         if result is None:
             return _stopped(console, stop)
+        header = LogHeader.of(
+            HouseSource.of_file(config.houses, world.assets),
+            worlds.robots[0], world.camera, world.action_names,
+        )  # fmt: skip
+        successes = {record["episode"]: record["success"] for record in result.records}
+        log = recorder.log(header, frozen.episodes, houses, successes)
+        log.write(run.path / "eval" / f"{config.name}.log.jsonl")
         summary = write_evaluation(run, config.name, result, agent.action_names)
         console.message(f"{run.evaluation(config.name)}: {_success(summary)}")
         if len(summary["by_task"]) > 1:

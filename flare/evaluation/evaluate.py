@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from flare.evaluation.actor import PolicyActor
 from flare.policy.policy import Policy
+from flare.replay.log import LogRecorder
 from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
 from flare.tasks.mixture import TaskMixture
 from flare.tasks.sampler import Episodes, EpisodeSampler
@@ -103,6 +104,7 @@ def evaluate_policy(
     greedy: bool = False,
     num_traces: int = 0,
     on_episode: Progress | None = None,
+    recorder: LogRecorder | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Evaluation | None:
     """Play every frozen episode once with the policy.
@@ -120,6 +122,7 @@ def evaluate_policy(
         greedy: take the mode instead of sampling.
         num_traces: of how many episodes, from the first on, frames are kept for videos.
         on_episode: progress hook.
+        recorder: keeps what an episode log needs.
         should_stop: asked once a step.
 
     Returns:
@@ -135,6 +138,7 @@ def evaluate_policy(
     played = play_episodes(
         worlds, mixture, episodes, actor, num_actions=policy.num_actions,
         on_step=tracer.on_step if num_traces else None, on_episode=on_episode,
+        on_observation=recorder.on_observation if recorder else None,
         should_stop=should_stop,
     )  # fmt: skip
     if len(played) < len(episodes.specs):

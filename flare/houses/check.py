@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flare.houses.bodies import bodies_of
 from flare.houses.files import read_houses
+from flare.houses.schema import schema_faults
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +24,7 @@ class HouseCheck:
     guessed_sizes: tuple[tuple[str, int], ...] = ()  # type, how many; box from the type's default
     unreachable_rooms: tuple[str, ...] = ()  # ids
     start_is_free: bool = False  # in some direction of view
+    schema_faults: tuple[str, ...] = ()  # what AI2-THOR may refuse; no hindrance here
     hash: int = 0  # of the document, as manifests record it
 
     def __str__(self) -> str:
@@ -55,7 +57,8 @@ def check_house(source: str, text: str) -> HouseCheck:
         house = load_house(text, source)
     except HouseFormatError as error:
         return HouseCheck(source=source, ok=False, reason=str(error))
-    bodies = bodies_of(json.loads(text))
+    document = json.loads(text)
+    bodies = bodies_of(document)
     reached = set(house.reachable_rooms().tolist())
     rooms = house.rooms()
     closed = tuple(room["id"] for index, room in enumerate(rooms) if index not in reached)
@@ -71,6 +74,7 @@ def check_house(source: str, text: str) -> HouseCheck:
         guessed_sizes=_counted(body.type for body in bodies if not body.known_size),
         unreachable_rooms=closed,
         start_is_free=start_is_free,
+        schema_faults=tuple(schema_faults(document)),
         hash=house.hash,
     )
 

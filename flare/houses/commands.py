@@ -1,10 +1,13 @@
-"""``flare houses generate|show|check``: the commands around house files."""
+"""``flare houses generate|show|check|stats``: the commands around house files."""
 
+import json
 import os
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich.console import Console as RichConsole
 from tyro.conf import Positional
 
 from flare.console import Console
@@ -13,6 +16,9 @@ from flare.houses.check import HouseCheck, check_house
 from flare.houses.files import read_houses
 from flare.houses.generator import GeneratorConfig, generate_houses
 from flare.houses.plan import draw_plan
+from flare.houses.schema import SCHEMA
+from flare.houses.statistics import HouseStatistics, file_statistics
+from flare.houses.statistics_table import statistics_table
 from flare.rng import check_seed
 from flare.signals import StopFlag
 
@@ -65,6 +71,22 @@ class CheckConfig:
 
     def __post_init__(self) -> None:
         """Refuse a limit without houses. Raises UserError."""
+        if self.limit is not None and self.limit < 1:
+            raise UserError(f"is {self.limit}", key="limit", mend="give 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StatsConfig:
+    """Configuration of ``flare houses stats``: which files are counted, and how it is said."""
+
+    houses: Positional[tuple[Path, ...]]  # house files; the others are compared with the first
+    limit: int | None = None  # count no more than this many houses of each file
+    json: bool = False  # print JSON instead of a table
+
+    def __post_init__(self) -> None:
+        """Refuse a limit without houses. Raises UserError."""
+        if not self.houses:
+            raise UserError("no file is given", key="houses", mend="name a house file")
         if self.limit is not None and self.limit < 1:
             raise UserError(f"is {self.limit}", key="limit", mend="give 1 or more")
 
@@ -135,14 +157,38 @@ def run_check(config: CheckConfig) -> int:
     for check in checks:
         if config.verbose or not check.ok:
             print(f"{'ok     ' if check.ok else 'REFUSED'}  {check}")
+        if check.schema_faults:
+            more = len(check.schema_faults) - 1
+            rest = f" (and {more} more)" if more else ""
+            print(f"SCHEMA   {check.source}: {check.schema_faults[0]}{rest}")
     for title, field_name in (
         ("types drawn as plain bodies", "unknown_types"),
         ("sizes guessed from the type", "guessed_sizes"),
     ):
         print(_tally(title, [getattr(check, field_name) for check in checks]))
+    loaded = [check for check in checks if check.room_types]
+    sound = sum(not check.schema_faults for check in loaded)
+    print(f"{sound} of {len(loaded)} keep to schema {SCHEMA} as AI2-THOR reads it")
     refused = sum(not check.ok for check in checks)
     print(f"{len(checks) - refused} of {len(checks)} houses of {config.houses} can be played")
     return int(refused > 0)
+
+
+def run_stats(config: StatsConfig) -> int:
+    """Print what the houses of each file are like, side by side."""
+    found: dict[str, HouseStatistics] = {}
+    totals = [len(read_houses(path, config.limit)) for path in config.houses]
+    with Console("houses stats", file=sys.stderr) as console:
+        for path, total in zip(config.houses, totals, strict=True):
+            with console.stage(path.name, total=total, unit="houses") as stage:
+                found[os.fspath(path)] = file_statistics(
+                    path, config.limit, lambda: stage.update(advance=1)
+                )
+    if config.json:
+        print(json.dumps({name: one.as_json() for name, one in found.items()}, indent=1))
+    else:
+        RichConsole(width=max(80, 34 + 28 * len(found))).print(statistics_table(found))
+    return 0
 
 
 def _tally(title: str, counts: list[tuple[tuple[str, int], ...]]) -> str:

@@ -1,14 +1,14 @@
 """A furnished layout as a ProcTHOR house document, schema 1.0.0."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flare.houses.doors import Hole
+from flare.houses.doors import Hole, Pair
 from flare.houses.draws import Draws
-from flare.houses.furniture import Placed
-from flare.houses.kinds import EXTERIOR_MATERIALS, FLOOR_MATERIALS, SKYBOXES, WALL_MATERIALS
+from flare.houses.furniture import Placed, pair_of
 from flare.houses.layout import Layout, Segment
+from flare.houses.styles import Style
 
 Document = dict[str, Any]
 
@@ -36,24 +36,29 @@ def house_document(
     *,
     layout: Layout,
     holes: Sequence[Hole],
+    passages: Collection[Pair],
     objects: Sequence[Placed],
     start: Pose,
     ceiling_height: float,
+    style: Style,
     draws: Draws,
 ) -> Document:
     """Assemble the document; numbers are rounded to a tenth of a millimetre."""
-    exterior = draws.choice(EXTERIOR_MATERIALS)
+    exterior = draws.choice(style.exterior_materials)
     segments = [segment for room in layout.segments.values() for segment in room]
-    wall_material = {room: draws.choice(WALL_MATERIALS) for room in layout.segments}
-    walls = [_wall(s, ceiling_height, wall_material[s.room]) for s in segments]
+    wall_material = {room: _wall_material(style, draws) for room in layout.segments}
+    walls = [
+        _wall(s, ceiling_height, wall_material[s.room], pair_of(s) in passages) for s in segments
+    ]
     walls += [_exterior_wall(s, ceiling_height, exterior) for s in segments if s.neighbour == 0]
+    floors = style.floor_materials
     return {
-        "rooms": [_room(layout, room, draws.choice(FLOOR_MATERIALS)) for room in layout.segments],
+        "rooms": [_room(layout, room, draws.choice(floors)) for room in layout.segments],
         "walls": walls,
         "doors": [_opening(hole, i) for i, hole in enumerate(holes) if hole.is_door],
         "windows": [_opening(hole, i) for i, hole in enumerate(holes) if not hole.is_door],
         "objects": _objects(objects),
-        "proceduralParameters": _parameters(layout, ceiling_height, draws),
+        "proceduralParameters": _parameters(layout, ceiling_height, draws.choice(style.skyboxes)),
         "metadata": _metadata(layout, start),
     }
 
@@ -88,16 +93,25 @@ def _wall_id(owner: int | str, segment: Segment) -> str:
     return f"wall|{owner}|{low_x:.2f}|{low_z:.2f}|{high_x:.2f}|{high_z:.2f}"
 
 
-def _wall(segment: Segment, height: float, material: str) -> Document:
+def _wall_material(style: Style, draws: Draws) -> Document:
+    """A material as it is, or white in a colour."""
+    if style.wall_colors and draws.chance(0.5):
+        color = dict(zip("rgb", draws.choice(style.wall_colors), strict=True))
+        return {"name": "PureWhite", "color": color}
+    return {"name": draws.choice(style.wall_materials)}
+
+
+def _wall(segment: Segment, height: float, material: Document, is_passage: bool) -> Document:
     """Floor points first, then the upper ones, in the direction that has the room on its right."""
     corners = [(p, y) for y in (0.0, height) for p in (segment.p0, segment.p1)]
-    return {
+    wall: Document = {
         "id": _wall_id(segment.room, segment),
         "roomId": f"room|{segment.room}",
         "polygon": [_point(p[0], y, p[1]) for p, y in corners],
-        "material": {"name": material},
+        "material": material,
         "layer": _layer(segment.room),
     }
+    return wall | {"empty": True} if is_passage else wall
 
 
 def _exterior_wall(segment: Segment, height: float, material: str) -> Document:
@@ -127,8 +141,10 @@ def _opening(hole: Hole, index: int) -> Document:
         "holePolygon": [_point(hole.x0, hole.y0, 0.0), _point(hole.x1, hole.y1, 0.0)],
         "assetPosition": _point((hole.x0 + hole.x1) / 2, (hole.y0 + hole.y1) / 2, 0.0),
     }
-    if hole.asset_id.startswith("Doorway"):
-        document |= {"openable": hole.passable, "openness": 1 if hole.passable else 0}
+    if hole.openness is not None:
+        whole = int(hole.openness) == hole.openness  # written as an integer, as ProcTHOR does
+        openness = int(hole.openness) if whole else hole.openness
+        document |= {"openable": hole.passable, "openness": openness}
     return document
 
 
@@ -159,7 +175,7 @@ def _object(item: Placed, object_id: str) -> Document:
     }
 
 
-def _parameters(layout: Layout, ceiling_height: float, draws: Draws) -> Document:
+def _parameters(layout: Layout, ceiling_height: float, skybox: str) -> Document:
     layers = {_layer(room) for room in layout.segments}
     lights = [
         {
@@ -195,7 +211,7 @@ def _parameters(layout: Layout, ceiling_height: float, draws: Draws) -> Document
         "lights": lights,
         "reflections": [],
         "ceilingMaterial": {"name": "PureWhite"},
-        "skyboxId": draws.choice(SKYBOXES),
+        "skyboxId": skybox,
     }
 
 

@@ -73,6 +73,10 @@ ROOM_FURNITURE: dict[str, tuple[Furniture, ...]] = {
     ),
 }
 
+# What even a large room has one of.
+ONE_A_ROOM = frozenset({"Fridge", "Toilet", "Sofa", "TVStand", "Bed", "WashingMachine",
+                        "ClothesDryer", "Plunger"})  # fmt: skip
+
 CHAIRED_TABLES = frozenset({"DiningTable", "Desk"})
 
 # What may lie on top of a receptacle, each with its weight.
@@ -129,6 +133,10 @@ GOAL_ROOMS: dict[str, tuple[str, ...]] = {
     "Toilet": ("Bathroom",),
     "Vase": ("LivingRoom", "Bedroom", "Kitchen"),
 }
+
+# Goals that are small enough to be picked up, so they must lie where an arm gets at them.
+FETCHED_TYPES = frozenset({"AlarmClock", "Apple", "BasketBall", "Bowl", "Laptop", "Mug",
+                           "SprayBottle", "Vase"})  # fmt: skip
 
 # The largest asset of a type that is used, m: (longer side, shorter side) of the footprint.
 LARGEST_FOOTPRINT: dict[str, tuple[float, float]] = {

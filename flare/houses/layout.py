@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flare.houses.draws import Draws
+from flare.houses.styles import Style
 
 GRID = 0.25  # m a layout cell
 FIRST_ROOM = 2
@@ -75,14 +76,25 @@ class Layout:
         """Floor area in m²."""
         return float(np.count_nonzero(self.labels == room)) * GRID * GRID
 
+    def other_side(self, segment: Segment) -> Segment:
+        """The same wall piece seen from the neighbour, which must be a room."""
+        return next(
+            other
+            for other in self.segments[segment.neighbour]
+            if other.p0 == segment.p1 and other.p1 == segment.p0
+        )
 
-def make_layout(rooms: Sequence[RoomSpec], outer_shape: str, draws: Draws) -> Layout | None:
+
+def make_layout(
+    rooms: Sequence[RoomSpec], outer_shape: str, style: Style, draws: Draws
+) -> Layout | None:
     """Lay the rooms out.
 
     Args:
         rooms: types and areas; the areas come out within a grid line of what is asked, except where
             a corner is given to a neighbour or cut off.
         outer_shape: "rectangle", or "any" to cut a corner off some houses.
+        style: how often corners change hands.
         draws: the house's random numbers.
 
     Returns: None where these numbers lead to rooms that are too narrow; try other numbers.
@@ -93,10 +105,12 @@ def make_layout(rooms: Sequence[RoomSpec], outer_shape: str, draws: Draws) -> La
     rows = round(total / columns)
     labels = np.zeros((rows, columns), np.int16)
     numbered = [(FIRST_ROOM + i, room.area) for i, room in enumerate(rooms)]
-    if not _split(labels, (0, 0, columns, rows), draws.shuffled(numbered), draws):
+    whole = (0, 0, columns, rows)
+    if not _split(labels, whole, draws.shuffled(numbered), style.split_tries, draws):
         return None
-    if len(rooms) > 1 and draws.chance(0.5):
-        _give_corner_away(labels, draws)
+    for _ in range(max(round(style.corners_per_room * len(rooms)), 1)):
+        if len(rooms) > 1 and draws.chance(style.corner_chance):
+            _give_corner_away(labels, draws)
     if outer_shape == "any" and draws.chance(0.5):
         _cut_outer_corner(labels, draws)
     segments = {}
@@ -113,6 +127,7 @@ def _split(
     labels: Labels,
     box: tuple[int, int, int, int],
     rooms: list[tuple[int, float]],
+    tries: int,
     draws: Draws,
 ) -> bool:
     """Fill the box (x0, z0, x1, z1 in cells) with rooms in proportion to their areas."""
@@ -122,18 +137,22 @@ def _split(
         labels[z0:z1, x0:x1] = rooms[0][0]
         short, long = min(width, depth), max(width, depth)
         return short >= _NARROWEST and long <= _LONGEST_ASPECT * short
-    half = len(rooms) // 2
-    first = draws.integer(max(half - 1, 1), min(half + 1, len(rooms) - 1))
-    share = sum(area for _, area in rooms[:first]) / sum(area for _, area in rooms)
-    if width >= depth:
-        cut = x0 + round(width * share)
-        boxes = (x0, z0, cut, z1), (cut, z0, x1, z1)
-    else:
-        cut = z0 + round(depth * share)
-        boxes = (x0, z0, x1, cut), (x0, cut, x1, z1)
-    return _split(labels, boxes[0], rooms[:first], draws) and _split(
-        labels, boxes[1], rooms[first:], draws
-    )
+    for attempt in range(tries):
+        order = draws.shuffled(rooms) if attempt > 0 else rooms
+        half = len(order) // 2
+        first = draws.integer(max(half - 1, 1), min(half + 1, len(order) - 1))
+        share = sum(area for _, area in order[:first]) / sum(area for _, area in order)
+        if width >= depth:
+            cut = x0 + round(width * share)
+            boxes = (x0, z0, cut, z1), (cut, z0, x1, z1)
+        else:
+            cut = z0 + round(depth * share)
+            boxes = (x0, z0, x1, cut), (x0, cut, x1, z1)
+        if _split(labels, boxes[0], order[:first], tries, draws) and _split(
+            labels, boxes[1], order[first:], tries, draws
+        ):
+            return True
+    return False
 
 
 def _corner_box(labels: Labels, room: int, draws: Draws) -> tuple[slice, slice] | None:

@@ -4,7 +4,18 @@ import json
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from flare.assets import library_json
+from flare.assets import library_json, materials_json
+
+Color = tuple[float, float, float]  # sRGB, 0 to 1
+
+
+class Materials(NamedTuple):
+    """Names that AI2-THOR knows."""
+
+    floors: tuple[str, ...]
+    walls: tuple[str, ...]
+    wall_colors: tuple[Color, ...]  # that ProcTHOR paints walls in
+    skyboxes: tuple[str, ...]
 
 
 class Asset(NamedTuple):
@@ -59,3 +70,15 @@ def assets_of(type_name: str) -> tuple[Asset, ...]:
     """Every built-in asset of a type, in the library's order; empty for an unknown type."""
     entry = categories().get(type_name, {})
     return tuple(_assets()[asset_id] for asset_id in entry.get("assets", {}))
+
+
+@lru_cache(maxsize=1)
+def materials() -> Materials:
+    """Materials of floors and walls, and skyboxes."""
+    document: dict[str, Any] = json.loads(materials_json())
+    return Materials(
+        floors=tuple(document["floors"]),
+        walls=tuple(document["walls"]),
+        wall_colors=tuple((r, g, b) for r, g, b in document["wall_colors"]),
+        skyboxes=tuple(document["skyboxes"]),
+    )

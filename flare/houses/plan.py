@@ -42,6 +42,7 @@ def plan_figure(
     *,
     targets: Sequence[str] = (),
     title: str | None = None,
+    show_start: bool = True,
 ) -> Figure:
     """Draw a house as a matplotlib figure.
 
@@ -51,6 +52,7 @@ def plan_figure(
             without one the house's own start is shown.
         targets: object ids to mark as searched for.
         title: a line above the plan.
+        show_start: whether the house's own start is shown where there is no trajectory.
 
     Raises: UserError if the text is not JSON or the document has no rooms.
     """
@@ -80,7 +82,7 @@ def plan_figure(
     plan_layers.draw_room_names(axes, document, bodies)
     if trajectory is not None and len(trajectory) > 0:
         plan_layers.draw_trajectory(axes, trajectory)
-    else:
+    elif show_start:
         plan_layers.draw_start(axes, document)
     wanted = set(targets)
     plan_layers.draw_targets(axes, [body for body in bodies if body.id in wanted])

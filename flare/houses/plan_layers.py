@@ -13,6 +13,9 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from flare.houses.bodies import Body, polygon_contains
+from flare.houses.doors import open_leaves
+from flare.houses.schema import floor_points
+from flare.houses.statistics import is_between_rooms
 
 Pose = tuple[float, float, float]  # x, z in metres, yaw in degrees
 Point = NDArray[np.float64]  # [2] (x, z), m
@@ -89,21 +92,22 @@ def draw_walls(axes: Axes, document: dict[str, Any]) -> None:
 def draw_openings(axes: Axes, document: dict[str, Any]) -> None:
     """Draw door gaps with their open leaves, closed front doors and windows."""
     walls = {wall["id"]: wall for wall in document.get("walls", [])}
+    rooms = {room["id"]: floor_corners(room) for room in document["rooms"]}
     for kind in ("doors", "windows"):
         for opening in document.get(kind, []):
             p0, p1 = _wall_ends(walls[opening["wall0"]])
             along = (p1 - p0) / np.linalg.norm(p1 - p0)
             low, high = sorted(corner["x"] for corner in opening["holePolygon"])
             a, b = p0 + along * low, p0 + along * high
-            rooms = {opening["room0"], opening["room1"]}
             if kind == "windows":
                 _stroke(axes, a, b, _GLASS, 3.0)
                 _stroke(axes, a, b, _PAPER, 1.0)
-            elif len(rooms) == 1 or "exterior" in rooms:
+            elif not is_between_rooms(opening) or opening.get("openness") == 0:
                 _stroke(axes, a, b, _WOOD, 4.4)
             else:
                 _stroke(axes, a, b, _PAPER, 4.4)
-                _draw_leaves(axes, opening["assetId"], a, b)
+                if "openness" in opening:
+                    _draw_leaves(axes, a, b, _across(rooms, opening, a, b), opening["openness"])
 
 
 def draw_room_names(axes: Axes, document: dict[str, Any], bodies: Sequence[Body]) -> None:
@@ -304,13 +308,8 @@ def _draw_label(axes: Axes, body: Body, points_per_metre: float) -> None:
 
 
 def _wall_ends(wall: dict[str, Any]) -> tuple[Point, Point]:
-    """Find the two floor points in listed order, whatever the order of the upper ones."""
-    corners = sorted(enumerate(wall["polygon"]), key=lambda pair: (pair[1].get("y", 0.0), pair[0]))
-    first, second = sorted(corners[:2], key=lambda pair: pair[0])
-    return (
-        np.array([first[1]["x"], first[1]["z"]], dtype=np.float64),
-        np.array([second[1]["x"], second[1]["z"]], dtype=np.float64),
-    )
+    first, second = floor_points(wall)
+    return np.array(first, dtype=np.float64), np.array(second, dtype=np.float64)
 
 
 def _stroke(axes: Axes, a: Point, b: Point, color: str, width: float) -> None:
@@ -324,39 +323,48 @@ def _stroke(axes: Axes, a: Point, b: Point, color: str, width: float) -> None:
     )
 
 
-def _draw_leaves(axes: Axes, asset_id: str, a: Point, b: Point) -> None:
-    """Draw a door's open leaves, swung into the room on the right of a → b; frames have none."""
-    if not asset_id.startswith("Doorway"):
-        return
-    if "Double" in asset_id:
-        middle = (a + b) / 2
-        _draw_leaf(axes, a, middle, 1.0)
-        _draw_leaf(axes, b, middle, -1.0)
-    else:
-        _draw_leaf(axes, a, b, 1.0)
+def _across(
+    rooms: dict[str, list[tuple[float, float]]], opening: dict[str, Any], a: Point, b: Point
+) -> tuple[float, float]:
+    """Unit vector through a door into its room1."""
+    along = (b - a) / np.linalg.norm(b - a)
+    middle = (a + b) / 2
+    left = (-float(along[1]), float(along[0]))
+    reach = 0.1  # m beside a wall that lie in its room
+    floor = rooms[opening["room1"]]
+    sides = [
+        polygon_contains(floor, middle[0] + s * reach * left[0], middle[1] + s * reach * left[1])
+        for s in (1.0, -1.0)
+    ]
+    return (-left[0], -left[1]) if sides == [False, True] else left
 
 
-def _draw_leaf(axes: Axes, hinge: Point, shut: Point, side: float) -> None:
-    """Draw a leaf opened by a right angle, to the right (side 1) or left (-1) of hinge → shut."""
-    width = float(np.linalg.norm(shut - hinge))
-    across = side * np.array([shut[1] - hinge[1], hinge[0] - shut[0]])
-    tip = hinge + across
-    axes.plot([hinge[0], tip[0]], [hinge[1], tip[1]], color=_WOOD, linewidth=1.2, zorder=_Z_OPENING)
-    opened = math.degrees(math.atan2(across[1], across[0]))
-    first = opened if side > 0.0 else opened - 90.0
-    axes.add_patch(
-        Arc(
-            (float(hinge[0]), float(hinge[1])),
-            2 * width,
-            2 * width,
-            theta1=first,
-            theta2=first + 90.0,
-            color=_WOOD,
-            linewidth=0.6,
-            linestyle=(0, (3, 2)),
-            zorder=_Z_OPENING,
+def _draw_leaves(
+    axes: Axes, a: Point, b: Point, across: tuple[float, float], openness: float
+) -> None:
+    """Draw a door's leaves as they stand, each with the arc that it swung."""
+    ends = (float(a[0]), float(a[1])), (float(b[0]), float(b[1]))
+    leaves = open_leaves(*ends, across, openness)
+    for (hinge, tip), (_, shut) in zip(leaves, open_leaves(*ends, across, 0.0), strict=True):
+        axes.plot(*zip(hinge, tip, strict=True), color=_WOOD, linewidth=1.2, zorder=_Z_OPENING)
+        angles = [
+            math.degrees(math.atan2(end[1] - hinge[1], end[0] - hinge[0])) for end in (shut, tip)
+        ]
+        if (angles[1] - angles[0]) % 360.0 > 180.0:
+            angles.reverse()
+        axes.add_patch(
+            Arc(
+                hinge,
+                2 * math.dist(hinge, tip),
+                2 * math.dist(hinge, tip),
+                theta1=angles[0],
+                theta2=angles[1],
+                color=_WOOD,
+                linewidth=0.6,
+                linestyle=(0, (3, 2)),
+                zorder=_Z_OPENING,
+            )
         )
-    )
 
 
 def _draw_arrow(axes: Axes, pose: Pose, color: str) -> None:

@@ -85,6 +85,11 @@ class Grid:
                 return reached
             reached = spread
 
+    def is_joined(self, cells: int) -> bool:
+        """Tell whether steps to the four neighbours lead from each set cell to every other."""
+        cells >>= (lowest(cells).bit_length() - 1) // self.stride * self.stride  # short numbers
+        return self.flood(lowest(cells), cells) == cells
+
     def center(self, cell: int) -> tuple[float, float]:
         """Middle (x, z) of the cell with one set bit."""
         row, column = divmod(cell.bit_length() - 1, self.stride)

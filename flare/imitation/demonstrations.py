@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flare.atomic import write_bytes
 from flare.errors import UserError
 from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
-from flare.tasks.sampler import EpisodeSampler
+from flare.tasks.sampler import Episodes, EpisodeSampler
 from flare.worlds.world import Worlds
 
 _FORMAT = 2  # 1 lacked in_hand
@@ -143,8 +143,14 @@ class CollectionResult:
     """Demonstrations and what it took to get them."""
 
     demonstrations: Demonstrations
-    num_played: int
+    episodes: Episodes  # all that were drawn
+    successes: dict[int, bool]  # of those that were played, by their place in episodes
     failures: list[PlayedEpisode]
+
+    @property
+    def num_played(self) -> int:
+        """How many episodes were played, failures among them."""
+        return len(self.successes)
 
 
 def collect_demonstrations(
@@ -154,6 +160,7 @@ def collect_demonstrations(
     *,
     on_episode: Callable[[PlayedEpisode], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    on_observation: Callable[[StepView, NDArray[np.int64]], None] | None = None,
 ) -> CollectionResult:
     """Play the expert in num_episodes sampled episodes and keep those it masters.
 
@@ -163,6 +170,7 @@ def collect_demonstrations(
         num_episodes: episodes to play.
         on_episode: progress hook.
         should_stop: True ends the collection early with what is there, perhaps nothing.
+        on_observation: as play_episodes has it.
 
     Raises:
         UserError: no episode of those that were played succeeded.
@@ -180,7 +188,7 @@ def collect_demonstrations(
     played = play_episodes(
         worlds, sampler.mixture, episodes, ExpertActor(worlds),
         num_actions=len(worlds.action_names), on_step=writer.on_step, on_episode=finish,
-        should_stop=should_stop,
+        should_stop=should_stop, on_observation=on_observation,
     )  # fmt: skip
     if played and len(failures) == len(played):
         raise UserError(
@@ -190,7 +198,8 @@ def collect_demonstrations(
         )
     return CollectionResult(
         demonstrations=writer.demonstrations(worlds.action_names, worlds.camera.frame_shape),
-        num_played=len(played),
+        episodes=episodes,
+        successes={record.episode: record.success for record in played},
         failures=failures,
     )
 

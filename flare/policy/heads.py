@@ -61,23 +61,24 @@ class MlpCriticHead(nn.Module):
 class DiscreteCriticHead(nn.Module):
     """Value as the mean of a distribution over equal bins (Farebrother et al. 2024)."""
 
-    centers: Tensor
-
     def __init__(self, config: SpocConfig) -> None:
         super().__init__()
         half = config.width // 2
         self.layers = nn.Sequential(
             nn.Linear(config.width, half), nn.ReLU(), nn.Linear(half, VALUE_BINS)
         )
-        low, high = VALUE_RANGE
-        step = (high - low) / VALUE_BINS
-        centers = torch.arange(VALUE_BINS) * step + (low + step / 2)
-        self.register_buffer("centers", centers, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., d] to [...]."""
-        value: Tensor = (self.layers(x).softmax(-1) * self.centers).sum(-1)
+        probabilities = self.layers(x).float().softmax(-1)
+        value: Tensor = (probabilities * _bin_centers(x.device)).sum(-1)
         return value
+
+
+def _bin_centers(device: torch.device) -> Tensor:
+    low, high = VALUE_RANGE
+    step = (high - low) / VALUE_BINS
+    return torch.arange(VALUE_BINS, device=device) * step + (low + step / 2)
 
 
 def make_critic_head(config: NetworkConfig) -> nn.Module:

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from flare.errors import UserError
 from flare.policy.heads import (
     ActorHead,
     NetworkConfig,
@@ -16,6 +19,7 @@ from flare.policy.heads import (
 from flare.policy.image_encoder import ImageEncoder
 from flare.policy.kv_cache import KVCache, KVPrefix, SharedCounterCache
 from flare.policy.observation import Observation
+from flare.policy.spoc.augmentation import Augmentations, draw_augmentations
 from flare.policy.spoc.config import SpocConfig
 from flare.policy.spoc.image_encoder import SpocImageEncoder
 from flare.policy.spoc.instruction_encoder import InstructionEncoder, Words
@@ -97,13 +101,41 @@ class Policy(nn.Module):
             if module is not None:
                 yield from module.parameters()
 
-    def encode_frames(self, frames: Tensor) -> Tensor:
+    def encode_frames(self, frames: Tensor, draws: Augmentations | None = None) -> Tensor:
         """[B, C, H, W, 3] uint8 to features [B, F] float32, with gradient unless frozen.
 
         ``image_encoder.requires_grad_(False)`` freezes the encoder; then once per frame is enough.
+
+        Args:
+            frames: uint8.
+            draws: augmentations of the B x C images, from draw_augmentations.
         """
-        features: Tensor = self.image_encoder(frames)
+        features: Tensor
+        if draws is None:
+            features = self.image_encoder(frames)
+        else:
+            features = self.image_encoder(frames, draws)
         return features
+
+    def draw_augmentations(
+        self, seed: int, env: NDArray[np.int64], episode: NDArray[np.int64], *, call: int
+    ) -> Augmentations:
+        """The augmentations of one step of some environments; arguments as in the function.
+
+        Raises:
+            UserError: a policy whose frames are not augmented.
+        """
+        config = self.config
+        if not isinstance(config, SpocConfig):
+            raise UserError(
+                "is on, but the small policy takes its frames as they are",
+                key="collector.augment",
+                mend="turn it off",
+            )
+        return draw_augmentations(
+            seed, env, episode, num_cameras=config.image.num_cameras, compat=config.compat,
+            call=call,
+        )  # fmt: skip
 
     def new_cache(self, num_envs: int, max_len: int) -> KVCache:
         """An empty memory for num_envs episodes of at most max_len observations."""

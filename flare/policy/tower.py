@@ -48,6 +48,6 @@ class Tower(nn.Module):
     def _embed(self, obs: Observation) -> Tensor:
         """Observations [M] to the decoder's input [M, d]."""
         goal = self.goal_encoder(obs.tokens)
-        x: Tensor = self.fusion(obs.features, goal) + goal
-        x = x + self.prev_action(obs.prev_action) + self.time_encoding(obs.time_step)
+        x: Tensor = self.fusion(obs.features.to(goal.dtype), goal) + goal
+        x = x + self.prev_action(obs.prev_action) + self.time_encoding(obs.time_step).to(x.dtype)
         return x if self.in_hand is None else x + self.in_hand(obs.in_hand)

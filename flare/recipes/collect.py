@@ -15,6 +15,7 @@ from flare.assembly import (
 from flare.console import Console
 from flare.errors import UserError, require
 from flare.imitation.demonstrations import collect_demonstrations
+from flare.replay.log import HouseSource, LogHeader, LogRecorder
 from flare.rng import check_seed
 from flare.signals import StopFlag
 
@@ -29,6 +30,7 @@ class CollectConfig:
     max_houses: int | None = None
     seed: int = 0
     overwrite: bool = False  # replace an existing file
+    log: Path | None = None  # episode log to write for flare replay, failed episodes included
     world: WorldConfig = field(default_factory=WorldConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
 
@@ -54,15 +56,21 @@ def run_collect(config: CollectConfig) -> int:
     world = config.world.for_tasks(mixture)
     with Console("collect") as console, StopFlag() as stop:
         with console.stage("demonstrations", total=config.num_episodes, unit="episodes") as stage:
+            worlds, recorder = make_worlds(houses, world), LogRecorder()
             result = collect_demonstrations(
-                make_worlds(houses, world), make_sampler(houses, config.task, config.seed),
+                worlds, make_sampler(houses, config.task, config.seed),
                 config.num_episodes,
                 on_episode=lambda _: stage.update(advance=1), should_stop=lambda: stop.requested,
+                on_observation=recorder.on_observation if config.log else None,
             )  # fmt: skip
         if result.demonstrations.num_episodes == 0:
             console.message(f"stopped by {stop.reason} before the first episode's end; no file")
             return 130
         result.demonstrations.save(config.out)
+        if config.log is not None:
+            source = HouseSource.of_file(config.houses, world.assets)
+            header = LogHeader.of(source, worlds.robots[0], world.camera, world.action_names)
+            recorder.log(header, result.episodes, houses, result.successes).write(config.log)
         kept, failed = result.demonstrations, Counter(f.end for f in result.failures)
         console.message(
             f"{config.out}: {kept.num_episodes} of {result.num_played} episodes, "

@@ -281,12 +281,15 @@ _NUM_TRACES = 24  # evaluation episodes of which frames are kept to choose the v
 def generator_config(config: DemoConfig) -> GeneratorConfig:
     """Small flats of two rooms, sparsely furnished, that hold every goal type."""
     return GeneratorConfig(
+        style="plain",
         num_rooms=(2, 2),
         room_area={"LivingRoom": (10.0, 16.0), "Bedroom": (9.0, 14.0)},
         goal_types=config.goal_types,
         num_goal_types=len(config.goal_types),
         furniture_density=0.4,
         small_object_density=0.4,
+        half_open_doors=0.0,
+        ceiling_height=(2.4, 3.2),
     )
 
 

@@ -76,7 +76,11 @@ def with_preset(config: FinetuneConfig) -> FinetuneConfig:
         return config
     collectors = {
         "flare": CollectorConfig(
-            num_steps=128, memory="reset", truncation_is_terminal=True, compat_sensors=True
+            num_steps=128,
+            memory="reset",
+            truncation_is_terminal=True,
+            compat_sensors=True,
+            augment=config.collector.augment,  # only networks with a frozen image encoder can
         ),
         "demo": CollectorConfig(),
     }

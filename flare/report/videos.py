@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from flare.atomic import PathLike
 from flare.errors import UserError
+from flare.video.encoding import best_codec, encode_bytes
 
 MIN_WIDTH = 420  # px; smaller frames are enlarged by a whole factor, pixel by pixel
 PANEL = 116  # px above the frame
@@ -24,7 +24,6 @@ HOLD = 8  # frames that the last picture stays
 MAX_BYTES = 400_000  # a video; quality and then frames are given up to stay below
 MAX_STEPS = 400  # longer episodes skip steps evenly
 _NEEDED = {"frames", "actions", "values", "action_probs", "instruction", "success"}
-_CODECS = (("libx264", "mp4", "video/mp4"), ("libvpx-vp9", "webm", "video/webm"))
 
 _INK, _DIM, _GROUND, _BAR = (240, 238, 232), (150, 152, 160), (24, 26, 32), (52, 56, 66)
 _ACCENT, _GOOD, _BAD = (255, 152, 56), (74, 190, 120), (232, 92, 84)
@@ -110,15 +109,16 @@ def encode_video(video: EpisodeVideo, *, max_bytes: int = MAX_BYTES) -> EncodedV
     Raises:
         UserError: no encoder, or even at the lowest quality the video is too large.
     """
-    codec, container, mime = _codec()
+    codec = best_codec()
     stride = -(-len(video.frames) // MAX_STEPS)
     pictures = [_picture(video, step) for step in _steps(len(video.frames), stride)]
     height, width, _ = pictures[0].shape
+    shown = pictures + [pictures[-1]] * HOLD
     for crf in (24, 30, 36, 42):
-        data = _encode(pictures, codec, container, crf)
+        data = encode_bytes(shown, codec, crf=crf, fps=FPS)
         if len(data) <= max_bytes:
             poster = _jpeg(pictures[len(pictures) // 2])
-            return EncodedVideo(data=data, mime=mime, poster=poster, width=width, height=height)
+            return EncodedVideo(data=data, mime=codec[2], poster=poster, width=width, height=height)
     raise UserError(
         f"takes {len(data)} bytes as a video, more than {max_bytes}",
         mend="save fewer or smaller frames",
@@ -126,45 +126,15 @@ def encode_video(video: EpisodeVideo, *, max_bytes: int = MAX_BYTES) -> EncodedV
     )
 
 
-def _codec() -> tuple[str, str, str]:
-    for codec, container, mime in _CODECS:
-        if codec in av.codecs_available:
-            return codec, container, mime
-    raise UserError("FFmpeg has neither H.264 nor VP9", mend="install the av wheel from PyPI")
-
-
 def _steps(count: int, stride: int) -> list[int]:
     """Every ``stride``-th step, and the last one always."""
     return sorted({*range(0, count, stride), count - 1})
-
-
-def _encode(pictures: list[NDArray[np.uint8]], codec: str, container: str, crf: int) -> bytes:
-    buffer = io.BytesIO()
-    height, width, _ = pictures[0].shape
-    with av.open(buffer, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=FPS, options=_codec_options(codec, crf))
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.thread_count = 1  # the same bytes on every machine
-        for picture in pictures + [pictures[-1]] * HOLD:
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode())
-    return buffer.getvalue()
 
 
 def _jpeg(picture: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
-
-
-def _codec_options(codec: str, crf: int) -> dict[str, str]:
-    if codec == "libx264":
-        # Without this x264's result varies from run to run where a side is no multiple of 16.
-        same_bytes = {"x264-params": "cpu-independent=1"}
-        return {"crf": str(crf), "preset": "fast", "tune": "animation", "g": "60", **same_bytes}
-    return {"crf": str(crf + 8), "b": "0", "g": "60"}
 
 
 def _picture(video: EpisodeVideo, step: int) -> NDArray[np.uint8]:

@@ -305,8 +305,12 @@ class RolloutBuffer:
         return SlotState(self._core.state(env))
 
 
-class WorkerSlot:
+class WorkerSlot(_core.WorkerSlot):
     """A worker's hold of one slot; a context manager.
+
+    Between two steps other processes have had the caches, so that every Python call here costs
+    microseconds: ``finish_step()``, which hands the written rows over (RuntimeError without a taken
+    request), ``leave()``, which ends the hold (twice is once), and ``env`` are the core's own.
 
     Leaving between requests frees the slot for another worker. Leaving with a taken request, by an
     exception or the process' death, tells the policy that the slot is dead.
@@ -319,13 +323,8 @@ class WorkerSlot:
             RuntimeError: The slot has or expects another worker (StateError).
             ValueError: No such environment (ShapeError).
         """
+        super().__init__(buffer._core, env)
         self.buffer = buffer
-        self._core = _core.WorkerSlot(buffer._core, env)
-
-    @property
-    def env(self) -> int:
-        """The environment's number."""
-        return self._core.env
 
     def wait_action(self, timeout: float | None = None) -> Request | None:
         """Sleep until the policy's next request and take it.
@@ -340,20 +339,11 @@ class WorkerSlot:
             RuntimeError: The last request is not finished, or the buffer's creator is gone
                 (StateError).
         """
-        request = self._core.wait_action(timeout)
-        return None if request is None else Request(_COMMANDS[request[0]], request[1])
-
-    def finish_step(self) -> None:
-        """Hand the written rows over.
-
-        Raises:
-            RuntimeError: No request was taken (StateError).
-        """
-        self._core.finish_step()
-
-    def leave(self) -> None:
-        """End the hold; twice is once."""
-        self._core.leave()
+        request = self.take_request(timeout)
+        if request is None:
+            return None
+        # Request(...) without the Python function that a named tuple's class runs.
+        return tuple.__new__(Request, (_COMMANDS[request[0]], request[1]))
 
     def __enter__(self) -> "WorkerSlot":
         return self

@@ -43,6 +43,7 @@ class CollectorConfig:
     # True: the original's off-by-one after an episode that the limit ended, see EpisodeSensors. The
     # update attends as the original's does; in acting, memories still end with their episodes.
     compat_sensors: bool = False
+    augment: bool = False  # frames are augmented, alike from an episode's start to its end
 
     def __post_init__(self) -> None:
         require(
@@ -175,6 +176,7 @@ class Collector:
             if spec.name not in ("facts", "frames")
         }
         self.cache = policy.new_cache(n, max_len=self.mixture.max_steps)
+        self.calls = 0  # steps of all worlds together so far
         self.episode = np.zeros(n, np.int64)  # per env, counts the episodes it has begun before
         self.shaping = Shaping(self.mixture, n)
         self.sensors = EpisodeSensors.create(n, compat=config.compat_sensors)
@@ -226,7 +228,13 @@ class Collector:
         frames = (
             self._arrays["frames"][slot] if envs is None else self._arrays["frames"][slot, envs]
         )
-        features = self.policy.encode_frames(torch.from_numpy(frames))
+        draws = None
+        if self.config.augment:
+            chosen = np.arange(self.worlds.num_envs) if envs is None else envs
+            draws = self.policy.draw_augmentations(
+                self.sampler.seed, chosen, self.episode[chosen], call=self.calls
+            )
+        features = self.policy.encode_frames(torch.from_numpy(frames), draws)
         if envs is None:
             self._tensors["features"][slot] = features
         else:
@@ -242,6 +250,7 @@ class Collector:
         for t in range(self.config.num_steps):
             with timer("infer"):
                 self._encode(t)
+                self.calls += 1
                 uniforms = keyed_uniform(
                     self.sampler.seed, envs, self.episode, a["facts"][t]["step"], _ACTION_DRAW
                 )
@@ -354,6 +363,7 @@ class Collector:
         """Everything that the next rollout depends on, as tensors, at a rollout's end."""
         state = {
             "episode": torch.from_numpy(self.episode.copy()),
+            "calls": torch.tensor(self.calls),
             "reward_sum": torch.from_numpy(self._reward_sum.copy()),
             "prev_action": self._tensors["prev_action"][0].clone(),
             "worlds": torch.from_numpy(self.worlds.save_state().copy()),
@@ -375,6 +385,7 @@ class Collector:
                 mend="resume with the saved number of worlds",
             )
         self.episode = state["episode"].numpy().copy()
+        self.calls = int(state["calls"])
         episodes = self.sampler.sample(envs, self.episode)
         a = self._arrays
         try:

@@ -140,7 +140,9 @@ class _Session:
         episodes: Episodes,
         actor: Actor,
         num_actions: int,
+        on_observation: Callable[[StepView, NDArray[np.int64]], None] | None,
     ) -> None:
+        self._on_observation = on_observation
         self._worlds, self._mixture, self._episodes = worlds, mixture, episodes
         self._actor, self._no_action = actor, num_actions
         self.done = worlds.action_names.index("done")  # its id
@@ -177,6 +179,7 @@ class _Session:
         self._shaping.begin(take, self._facts)
         self._recorder.begin(take, self._facts)
         self._actor.begin(take, chosen)
+        self._tell(take)
 
     def view(self) -> StepView:
         """What the actor may look at now."""
@@ -188,14 +191,19 @@ class _Session:
         # Nobody looks at what follows a "done", with which worlds without an episode step too.
         self._worlds.step(actions, self._frames, self._facts, actions != self.done)
         active = np.flatnonzero(self._episode >= 0)
+        self._prev_action[active] = actions[active]
+        self._tell(active)
         judged = self._mixture.judge(self._facts)
         reward = judged.reward + self._shaping.reward(self._facts)
         self._recorder.step(active, actions, self._facts, reward)
-        self._prev_action[active] = actions[active]
         ended = active[(judged.terminated | judged.truncated)[active]]
         records = [self._finish(int(world), judged) for world in ended]
         self.begin(ended)
         return records
+
+    def _tell(self, worlds: NDArray[np.int64]) -> None:
+        if self._on_observation is not None:
+            self._on_observation(self.view(), worlds)
 
     def _finish(self, world: int, judged: Judgement) -> PlayedEpisode:
         return self._recorder.finish(
@@ -217,6 +225,7 @@ def play_episodes(
     *,
     num_actions: int,
     on_step: Callable[[StepView, NDArray[np.int64]], None] | None = None,
+    on_observation: Callable[[StepView, NDArray[np.int64]], None] | None = None,
     on_episode: Callable[[PlayedEpisode], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> list[PlayedEpisode]:
@@ -229,13 +238,15 @@ def play_episodes(
         actor: chooses the actions.
         num_actions: the policy's action count; also the id of "no action yet".
         on_step: called with each view and the actions chosen for it, before they are executed.
+        on_observation: called after each start and step with what there is to see then and the
+            worlds whose rows are new; of each episode also what its last action led to.
         on_episode: called once per ended episode, in the order of their ends.
         should_stop: asked once a step; True leaves the remaining episodes unplayed.
 
     Returns:
         The played episodes, sorted by index; shorter than the list only after should_stop.
     """
-    session = _Session(worlds, mixture, episodes, actor, num_actions)
+    session = _Session(worlds, mixture, episodes, actor, num_actions, on_observation)
     played: list[PlayedEpisode] = []
     while not session.is_over:
         view = session.view()

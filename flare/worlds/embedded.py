@@ -19,6 +19,7 @@ from flare._core import (
     RANDOM_LIGHTS,
     RANDOM_MATERIALS,
     RANDOM_TEXTURES,
+    STATE_BOOKKEEPING,
     WORLD_STATE_BYTES,
     AssetLibrary,
     AssetPack,
@@ -45,6 +46,7 @@ __all__ = [
     "RANDOM_LIGHTS",
     "RANDOM_MATERIALS",
     "RANDOM_TEXTURES",
+    "STATE_BOOKKEEPING",
     "WORLD_STATE_BYTES",
     "AssetLibrary",
     "AssetPack",
@@ -324,6 +326,20 @@ class EmbeddedWorlds:
             depth=depth,
             ids=ids,
         )
+
+    def moved_objects(self, env: int) -> list[tuple[int, tuple[float, float, float], float]]:
+        """What one env has moved: object, (x, y, z) of its box's centre in m, yaw in degrees.
+
+        Those that were put down elsewhere, then the one in the hand.
+        """
+        return self._open().moved_objects(env)
+
+    def arm_contacts(self, env: int) -> list[int]:
+        """Solids, by a number of the house's own, that the arm or its load overlaps.
+
+        An arm may start, and a load be taken, inside of something; no motion adds to it.
+        """
+        return self._open().arm_contacts(env)
 
     def save_state(self) -> NDArray[np.uint8]:
         """[N, WORLD_STATE_BYTES] opaque bytes from which ``restore`` continues exactly."""

@@ -100,6 +100,50 @@ def test_check_names_each_house_that_is_refused(core, house_file, tmp_path, caps
     assert main(["houses", "check", str(path), "--limit", "1"]) == 0
 
 
+def test_check_tells_what_breaks_the_schema(core, house_file, tmp_path, capsys):
+    houses = [json.loads(text) for _, text in read_houses(house_file)]
+    houses[1]["rooms"][0]["layer"] = "Procedural9"
+    path = tmp_path / "odd.jsonl"
+    path.write_text("".join(json.dumps(house) + "\n" for house in houses))
+    assert main(["houses", "check", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "SCHEMA   odd.jsonl line 2: rooms[0].layer: is 'Procedural9'" in out
+    assert "1 of 2 keep to schema 1.0.0 as AI2-THOR reads it" in out
+
+
+def test_stats_print_a_table_or_json(core, house_file, capsys):
+    other = house_file.with_name("other.jsonl.gz")
+    other.write_bytes(house_file.read_bytes())
+    assert main(["houses", "stats", str(house_file), str(other)]) == 0
+    assert "total variation to the first" in capsys.readouterr().out
+    assert main(["houses", "stats", str(house_file), "--limit", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)[str(house_file)]
+    assert found["num_houses"] == 1
+    assert found["spreads"]["rooms"]["num_values"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stats", "nowhere.jsonl"], "nowhere.jsonl: there is no such file"),
+        (["stats", "houses.txt"], "houses.txt: 'houses.txt' is no house file"),
+        (["stats", "a.jsonl", "--limit", "0"], "limit: is 0"),
+        (["stats"], "houses: no file is given"),
+        (["generate", "--generator.num-rooms", "0", "2"], "num_rooms: is (0, 2)"),
+        (["generate", "--generator.style", "baroque"], "style: is 'baroque'"),
+        (["generate", "--generator.half-open-doors", "2"], "half_open_doors: is 2.0"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["houses", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Mend: " in err
+
+
 def test_check_of_a_file_that_is_not_json(tmp_path, capsys):
     path = tmp_path / "bad.jsonl"
     path.write_text("{")

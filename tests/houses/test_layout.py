@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from flare.houses.draws import Draws
 from flare.houses.layout import GRID, RoomSpec, make_layout, trace_outline
+from flare.houses.styles import PLAIN, PROCTHOR
 
 
 def label_grid(*rows):
@@ -50,10 +51,10 @@ def shoelace(points):
     return sum(ax * bz - bx * az for (ax, az), (bx, bz) in zip(points, following, strict=True)) / 2
 
 
-@given(st.integers(0, 2**32), st.integers(1, 6))
-def test_layouts_tile_the_house(seed, count):
+@given(st.integers(0, 2**32), st.integers(1, 10), st.sampled_from([PLAIN, PROCTHOR]))
+def test_layouts_tile_the_house(seed, count, style):
     rooms = [RoomSpec(room_type="Bedroom", area=12.0) for _ in range(count)]
-    layout = make_layout(rooms, "any", Draws(seed, 0, 0, 0))
+    layout = make_layout(rooms, "any", style, Draws(seed, 0, 0, 0))
     if layout is None:
         return
     shared = set()
@@ -64,3 +65,9 @@ def test_layouts_tile_the_house(seed, count):
         shared |= {(s.p0, s.p1, s.room, s.neighbour) for s in segments if s.neighbour}
     # Each border is seen alike from both sides, in opposite directions.
     assert shared == {(b, a, neighbour, room) for a, b, room, neighbour in shared}
+    for segments in layout.segments.values():
+        for segment in segments:
+            if segment.neighbour:
+                other = layout.other_side(segment)
+                assert (other.room, other.neighbour) == (segment.neighbour, segment.room)
+                assert (other.p0, other.p1) == (segment.p1, segment.p0)

@@ -205,7 +205,7 @@ def test_an_imported_checkpoint_is_fine_tuned(ready, tmp_path):
     code = run(
         "finetune", "--checkpoint", folder, "--houses", houses, "--runs", tmp_path, "--name", "rl",
         "--total-steps", 8, "--world.num-envs", 2, "--collector.num-steps", 4,
-        "--ppo.critic-warmup-steps", 0, "--ppo.num-epochs", 1,
+        "--ppo.critic-warmup-steps", 0, "--ppo.num-epochs", 1, "--collector.augment",
     )  # fmt: skip
     assert code == 0
     record = json.loads((tmp_path / "rl" / "metrics.jsonl").read_text().splitlines()[-1])

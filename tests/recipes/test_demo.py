@@ -135,10 +135,12 @@ def test_collect_pretrain_and_eval_as_commands(demo):
          "--encoder.num-views", 256, "--imitation.num-epochs", 1, "--task.max-steps", 100, *types),
         ("eval", "--checkpoint", "runs/il", "--houses", run / "houses" / "val.jsonl.gz",
          "--num-episodes", 8, *types),
+        ("replay", "runs/il/eval/eval.log.jsonl", "--num-envs", 3),
     ]  # fmt: skip
     for arguments in steps:
         done = flare(*arguments, cwd=folder)
         assert done.returncode == 0, done.stdout + done.stderr
+    assert "8 of 8 episodes are the same to the bit" in done.stdout
     records = list(read_records(folder / "runs/il/eval/eval.jsonl"))
     assert len(records) == 8 and len({record["task"] for record in records}) > 1
 

@@ -12,6 +12,7 @@ def test_the_flare_preset_carries_the_originals_numbers():
     assert ppo.critic_warmup_steps == 200_000
     assert (collector.num_steps, collector.gamma, collector.gae_lambda) == (128, 0.99, 0.95)
     assert (collector.memory, collector.truncation_is_terminal) == ("reset", True)
+    assert collector.compat_sensors
 
 
 def test_the_demo_preset_and_none():

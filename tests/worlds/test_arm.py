@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from flare.specs import ACTION_NAMES, CameraSpec
-from flare.worlds.embedded import EPISODE_DTYPE, GOALS, EmbeddedWorlds, House, load_house
+from flare.worlds.embedded import (
+    EPISODE_DTYPE,
+    GOALS,
+    EmbeddedWorlds,
+    FlareError,
+    House,
+    load_house,
+)
 from flare.worlds.world import all_env_ids
 from tests.worlds.two_rooms import two_rooms
 
@@ -107,6 +114,22 @@ def test_an_apple_is_taken_carried_and_put_down(house: House) -> None:
     assert play.facts["dropped"][0] == 1
     # On the floor: from the hand at 0.46 m the distance is at least that less the apple's height.
     assert play.facts["target_hand_distance"][0] > 0.3
+
+
+def test_worlds_tell_what_is_moved_and_what_the_arm_is_in(house: House) -> None:
+    play = Play(house)
+    take_the_apple(play)
+    [(apple, center, yaw)] = play.worlds.moved_objects(0)
+    assert apple == APPLE and yaw == pytest.approx(0.0, abs=1e-4)
+    np.testing.assert_allclose(center, house.objects()[APPLE]["center"], atol=1e-5)
+    assert [play.worlds.moved_objects(env) for env in (1, 2, 3)] == [[], [], []]
+    assert play.worlds.arm_contacts(0) == []
+    play.step(ids("dropoff", "done", "done", "done"))
+    [(apple, center, _)] = play.worlds.moved_objects(0)
+    size = house.objects()[APPLE]["size"]
+    assert apple == APPLE and center[1] == pytest.approx(size[1] / 2, abs=1e-5), "on the floor"
+    with pytest.raises(FlareError, match="env id 4 is not one of the 4 envs"):
+        play.worlds.moved_objects(N)
 
 
 def test_target_facts_of_the_second_camera_do_not_need_its_frame(house: House) -> None:

@@ -156,6 +156,21 @@ TEST_CASE("rasterizer: through a door hole the next room is seen, through a clos
   }
 }
 
+TEST_CASE("rasterizer: an open door's leaf hides what lies behind it") {
+  fixtures::HouseBuilder b;
+  b.add_room("A", {{-2, -2}, {2, -2}, {2, 2}, {-2, 2}}, {});
+  b.add_room("B", {{-2, 2}, {2, 2}, {2, 6}, {-2, 6}}, {});
+  b.add_opening(sim::OpeningKind::kDoor, 2, 4, 1.5F, 2.5F, 0.0F, 2.0F, true);
+  // A board across the way, half a metre behind the hole.
+  b.house.openings.back().leaves = {{{-0.5F, 2.5F}, {0.5F, 2.5F}}};
+  b.add_object("Box", Shape::kBox, {}, 1, 0.0F, 0.0F, 4.0F, {3.0F, 2.5F, 0.5F});
+  Rasterizer rasterizer;
+  Picture p(100, 100);
+  p.draw(rasterizer, *Scene::build(b.house), level_camera());
+  CHECK(p.ids[p.at(50, 50)] == 0);
+  CHECK(p.depth[p.at(50, 50)] == doctest::Approx(4.0F).epsilon(0.01));  // 2.5 - 0.02 + 1.5
+}
+
 // Where surfaces of two rooms meet along an edge both lie at the same depth, and which of the two
 // takes a pixel whose centre is within 1/256 pixel of the edge is rounding: a culled room's surface
 // cannot. Such pixels are told by their equal depth; there are a few in a million.

@@ -314,6 +314,29 @@ TEST_CASE("surroundings: a place from which something was taken is free, where i
   CHECK(is_body_blocked(play.world.surroundings(), onto));
 }
 
+// A box let go in the robot's own place was no obstacle any more: the robot walked through it.
+TEST_CASE("surroundings: out of what was put down in the own place, never deeper into it") {
+  House plan = square_room();
+  const int crate = add_light(plan, {0.5F, 0.2F, 0.5F}, {0.4F, 0.4F, 0.4F});
+  const LoadedHouse house(std::move(plan), stretch());
+  const Pose pose = start_pose(house.robot, {2, 2}, 0);
+  const float radius = house.robot.body.radius;
+  const float disc_z = disc_centre(house.robot.body, pose).z;
+  Rearrangement things;
+  const Surroundings around = {house, things};
+  // Its near side 5 cm inside of the disc, ahead of the robot.
+  REQUIRE(things.put({crate, {2, 0.2F, disc_z + radius - 0.05F + 0.2F}, 0}));
+  CHECK(is_body_blocked(around, pose));
+  CHECK_FALSE(moved(around, pose, Action::kMoveAhead));
+  CHECK(moved(around, pose, Action::kMoveBack));
+  CHECK(moved(around, pose, Action::kSubDone));
+  // Over the middle of the disc: every way leads out.
+  REQUIRE(things.put({crate, {2, 0.2F, disc_z}, 0}));
+  CHECK(moved(around, pose, Action::kMoveAhead));
+  CHECK(moved(around, pose, Action::kMoveBack));
+  CHECK(moved(around, pose, Action::kRotateLeft));
+}
+
 TEST_CASE("reach: a pose that reaching_pose gives takes the object when it is walked to") {
   House plan = two_rooms(1.5F, 2.5F);
   add_box(plan, {3, 0.3F, 3.6F}, {1.2F, 0.6F, 0.6F});

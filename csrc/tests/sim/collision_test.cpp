@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "sim/door_leaf.hpp"
+#include "sim/solids.hpp"
 #include "tests/sim/house_fixture.hpp"
 
 using namespace flare::sim;
@@ -28,6 +30,29 @@ TEST_CASE("collision: a door opens both sides of a wall, a closed one neither") 
   CHECK_FALSE(open.blocked({4, 1.0F + stretch()->body.radius + 1e-3F}));
   const CollisionMap closed(two_rooms(1.0F, 2.0F, false), stretch()->body);
   CHECK(closed.sweep_blocked({3, 1.5F}, {5, 1.5F}));
+}
+
+TEST_CASE("collision: an open door's leaf is in the way, the gap beside it is not") {
+  House house = two_rooms(1.0F, 2.0F);
+  house.openings[0].leaves = {{{4, 1.05F}, {4.9F, 1.05F}}};
+  const CollisionMap map(house, stretch()->body);
+  CHECK_FALSE(map.sweep_blocked({3, 1.5F}, {6, 1.5F}));
+  CHECK(map.sweep_blocked({4.5F, 1.5F}, {4.5F, 0.5F}));
+  CHECK_FALSE(map.blocked({4.9F + stretch()->body.radius + 1e-3F, 1.05F}));
+  CHECK(map.blocked({4.9F + stretch()->body.radius - 1e-3F, 1.05F}));
+}
+
+TEST_CASE("solids: an open door's leaf stands in the arm's way, too") {
+  House house = two_rooms(1.0F, 2.0F);
+  const std::size_t without = SolidMap(house).all().size();
+  house.openings[0].leaves = {{{4, 1.05F}, {4.9F, 1.05F}}};
+  const SolidMap solids(house);
+  REQUIRE(solids.all().size() == without + 1);
+  const Solid& leaf = solids.all().back();
+  CHECK(leaf.base.centre.x == doctest::Approx(4.45));
+  CHECK(leaf.base.half.x == doctest::Approx(0.45));
+  CHECK(leaf.y1 == 2.0F);
+  CHECK(distance_to(leaf, {4.5F, 1.0F, 1.25F}) == doctest::Approx(0.2 - 0.5 * kLeafThickness));
 }
 
 TEST_CASE("collision: a passage without geometry is no obstacle") {

@@ -139,6 +139,30 @@ TEST_CASE("doors are passable when open or without a leaf, between two rooms") {
   CHECK_FALSE(to_outside.openings[0].passable);
 }
 
+TEST_CASE("an open door's leaf stands in room1, turned about the beginning of the hole") {
+  // The hole is z 0.5 to 1.5 of x = 2, the frame takes 0.05 m at each side, room b lies east.
+  const auto leaves = [](const std::string& json) { return load(json).openings[0].leaves; };
+  const auto wide_open = leaves(kTwoRooms);
+  REQUIRE(wide_open.size() == 1);
+  CHECK(wide_open[0].hinge.x == doctest::Approx(2.0));
+  CHECK(wide_open[0].hinge.z == doctest::Approx(0.55));
+  CHECK(wide_open[0].tip.x == doctest::Approx(2.9));
+  CHECK(wide_open[0].tip.z == doctest::Approx(0.55));
+  const auto ajar = leaves(edited("\"openness\": 1", "\"openness\": 0.5"));
+  CHECK(ajar[0].tip.x == doctest::Approx(2.0 + 0.9 * 0.70710678));
+  CHECK(ajar[0].tip.z == doctest::Approx(0.55 + 0.9 * 0.70710678));
+  const auto into_a =
+      leaves(edited("\"room0\": \"a\", \"room1\": \"b\"", "\"room0\": \"b\", \"room1\": \"a\""));
+  CHECK(into_a[0].tip.x == doctest::Approx(1.1));
+  const auto doubled = leaves(edited("\"x\": 1.5, \"y\": 2.1", "\"x\": 2.5, \"y\": 2.1"));
+  REQUIRE(doubled.size() == 2);
+  CHECK(doubled[0].hinge.z == doctest::Approx(0.55));
+  CHECK(doubled[1].hinge.z == doctest::Approx(2.45));
+  CHECK(doubled[0].tip.x == doctest::Approx(2.95));
+  CHECK(leaves(edited("\"openness\": 1", "\"openness\": 0")).empty());
+  CHECK(leaves(edited(", \"openable\": true, \"openness\": 1", "")).empty());
+}
+
 TEST_CASE("objects: sizes, kinds, rooms and parents") {
   const House house = load(kTwoRooms);
   REQUIRE(house.objects.size() == 5);
@@ -274,6 +298,13 @@ TEST_CASE("every complaint names file, key path, fault and mend") {
         "them");
   CHECK(message_of(edited("{\"x\": 0.5, \"y\": 0", "{\"x\": -0.5, \"y\": 0"))
             .find("test: doors[0]: its hole spans -0.5") == 0);
+}
+
+// A coordinate of 1000 m is in range by itself; one such corner made grids of gigabytes.
+TEST_CASE("a house is no wider than 200 m") {
+  CHECK(message_of(edited("{\"x\": 4, \"y\": 0, \"z\": 3}", "{\"x\": 900, \"y\": 0, \"z\": 3}")) ==
+        "test: document: its rooms and walls span 900.000000 by 3.000000 m, more than 200.000000; "
+        "check the unit (metres) of the outermost points");
 }
 
 TEST_CASE("a room needs three corners and an area, a wall four") {

@@ -44,11 +44,15 @@ class Compat:
 
     def __post_init__(self) -> None:
         _positive(self, ("max_steps",), "compat.")
+        on, off = "shared_counter", "time_window_mask"
+        if self.time_window_mask:
+            on, off = off, on
         _require(
-            self.shared_counter == self.time_window_mask or not self.shared_counter,
-            "compat.time_window_mask",
-            "is off while shared_counter is on",
-            "turn it on: a cache with one counter does not know where an episode began",
+            self.shared_counter == self.time_window_mask,
+            f"compat.{off}",
+            f"is off while {on} is on",
+            "use both or none: a cache with one counter does not know where an episode began, and "
+            "one that knows needs no window",
         )
 
     @classmethod

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flare.policy.spoc.augmentation import CENTRAL_CROP, Augmentations, augment
 from flare.policy.spoc.config import SpocConfig
 from flare.policy.spoc.vision_transformer import VisionTransformer
 
@@ -12,8 +13,6 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 # Images per pass: keeps activations of a large batch of frames in bounds.
 _CHUNK = 64
-# Columns that the original's crop keeps, as a share of the width: 42 to 340 of 384.
-_CROP_FIRST, _CROP_SIZE = 42 / 384, 299 / 384
 
 
 def central_crop(images: Tensor) -> Tensor:
@@ -23,7 +22,7 @@ def central_crop(images: Tensor) -> Tensor:
     aspect ratio of 3/4 to 4/3, which a 384 x 224 image cannot give.
     """
     height, width = images.shape[-2:]
-    first, size = round(_CROP_FIRST * width), round(_CROP_SIZE * width)
+    first, size = (round(share * width) for share in CENTRAL_CROP)
     cut = images[..., first : first + size].float()
     stretched = F.interpolate(cut, (height, width), mode="bilinear", antialias=True)
     return stretched.round().clamp(0, 255).to(torch.uint8)
@@ -47,11 +46,12 @@ class SpocImageEncoder(nn.Module):
         return self.config.grid
 
     @torch.no_grad()
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, draws: Augmentations | None = None) -> Tensor:
         """Encode frames of any number of steps.
 
         Args:
             frames: [B, C, H, W, 3] uint8.
+            draws: augmentations of the B x C images; None leaves them as they are.
 
         Returns:
             [B, F] float32; camera, cell (row-major), channel.
@@ -67,12 +67,18 @@ class SpocImageEncoder(nn.Module):
                 f"got {frames.dtype} {list(frames.shape)}"
             )
         images = frames.flatten(0, 1).permute(0, 3, 1, 2)
-        grid = torch.cat([self.pooled(chunk) for chunk in torch.split(images, _CHUNK)])
+        parts = []
+        for first in range(0, len(images), _CHUNK):
+            chosen = slice(first, first + _CHUNK)
+            parts.append(self.pooled(images[chosen], None if draws is None else draws[chosen]))
+        grid = torch.cat(parts)
         return grid.flatten(2).transpose(1, 2).reshape(len(frames), c.num_features)
 
-    def pooled(self, images: Tensor) -> Tensor:
+    def pooled(self, images: Tensor, draws: Augmentations | None = None) -> Tensor:
         """[M, 3, H, W] uint8 to [M, embed, grid rows, grid columns] float32."""
-        if self.has_crop:
+        if draws is not None:
+            images = augment(images, draws)  # crops too
+        elif self.has_crop:
             images = central_crop(images)
         weight, bias = self._folded()
         features = self.vit(self._sized(images).to(weight.dtype), weight, bias)

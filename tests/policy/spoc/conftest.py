@@ -78,7 +78,7 @@ def mended(two_tower):
     return build(config, two_tower.state_dict())
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def two_threads():
     """The full-size networks gain from a second thread; other tests set one."""
     before = torch.get_num_threads()

@@ -21,6 +21,8 @@ from tests.policy.spoc.golden import (
     row,
 )
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 
 def _clips(data, case, steps, feats):
     """Observations [T, B] of clips [B, T]."""

@@ -20,6 +20,8 @@ from tests.policy.spoc.golden import (
     starts_of,
 )
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 
 def test_the_fill_is_the_manifests(golden_dir, rl_weights, il_weights):
     seen = set()

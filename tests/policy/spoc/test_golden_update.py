@@ -12,6 +12,8 @@ from flare.ppo.update import make_optimizer, ppo_update
 from tests.policy.policy_cases import SimulatedRollout
 from tests.policy.spoc.golden import assert_golden, rl_observation, starts_of
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 
 def _batch(data, roll):
     actions = torch.from_numpy(data["actions"])

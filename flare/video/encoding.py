@@ -1,0 +1,104 @@
+"""Video files from pictures, H.264 or VP9; the same pictures give the same bytes."""
+
+import io
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import IO
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from flare.atomic import PathLike, atomic_write
+from flare.errors import UserError
+
+Picture = NDArray[np.uint8]  # [H, W, 3] with even H and W
+Codec = tuple[str, str, str]  # FFmpeg's name, container, MIME type
+
+CODECS: tuple[Codec, ...] = (("libx264", "mp4", "video/mp4"), ("libvpx-vp9", "webm", "video/webm"))
+
+
+def best_codec() -> Codec:
+    """H.264 where the build of FFmpeg has it, else VP9.
+
+    Raises:
+        UserError: it has neither.
+    """
+    for codec in CODECS:
+        if codec[0] in av.codecs_available:
+            return codec
+    raise UserError("FFmpeg has neither H.264 nor VP9", mend="install the av wheel from PyPI")
+
+
+def encode(
+    pictures: Iterable[Picture], out: IO[bytes], codec: Codec, *, crf: int, fps: Fraction | int
+) -> None:
+    """Encode pictures of one size into an open file.
+
+    Args:
+        pictures: at least one, taken one at a time.
+        out: opened for writing, seekable.
+        codec: one of CODECS.
+        crf: quality on H.264's scale, lower is better.
+        fps: pictures a second.
+    """
+    name, container, _ = codec
+    with av.open(out, "w", format=container) as output:
+        stream: av.VideoStream | None = None
+        for picture in pictures:
+            if stream is None:
+                added = output.add_stream(name, rate=fps, options=_options(name, crf))
+                assert isinstance(added, av.VideoStream)
+                stream = added
+                stream.height, stream.width = picture.shape[:2]
+                stream.pix_fmt = "yuv420p"
+                stream.codec_context.thread_count = 1  # the same bytes on every machine
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        if stream is not None:
+            output.mux(stream.encode())
+
+
+def encode_bytes(pictures: Sequence[Picture], codec: Codec, *, crf: int, fps: int) -> bytes:
+    """The same as ``encode``, in memory."""
+    buffer = io.BytesIO()
+    encode(pictures, buffer, codec, crf=crf, fps=fps)
+    return buffer.getvalue()
+
+
+def codec_for(path: PathLike) -> Codec:
+    """The codec that a file's ending asks for.
+
+    Raises:
+        UserError: another ending than .mp4 or .webm, or FFmpeg lacks that codec.
+    """
+    ending = Path(path).suffix.removeprefix(".").lower()
+    for codec in CODECS:
+        if codec[1] == ending:
+            if codec[0] not in av.codecs_available:
+                raise UserError(
+                    f"FFmpeg here has no {codec[0]}",
+                    file=path,
+                    mend="use the other ending",
+                )
+            return codec
+    raise UserError("names no video file", file=path, mend="end it in .mp4 or .webm")
+
+
+def write_video(path: PathLike, pictures: Iterable[Picture], *, fps: int, crf: int = 22) -> None:
+    """Write pictures as a video file, whole or not at all.
+
+    Raises:
+        UserError: as codec_for, or the file cannot be written.
+    """
+    codec = codec_for(path)
+    with atomic_write(path) as file:
+        encode(pictures, file, codec, crf=crf, fps=fps)
+
+
+def _options(codec: str, crf: int) -> dict[str, str]:
+    if codec == "libx264":
+        # Without this x264's result varies from run to run where a side is no multiple of 16.
+        same_bytes = {"x264-params": "cpu-independent=1"}
+        return {"crf": str(crf), "preset": "fast", "tune": "animation", "g": "60", **same_bytes}
+    return {"crf": str(crf + 8), "b": "0", "g": "60"}
