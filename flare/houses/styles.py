@@ -2,7 +2,7 @@
 
 ``procthor`` follows the houses of ProcTHOR-Objaverse: its numbers are counts over real files (how
 often a room of a type has a piece, how many things lie on one), with built-in assets in the place
-of Objaverse ones. ``plain`` is a sparse world for quick experiments.
+of Objaverse ones. ``plain`` is a sparse world for quick experiments; no door leaf hides anything.
 """
 
 from collections.abc import Mapping
@@ -198,7 +198,7 @@ _ON_TOP: dict[str, dict[str, float]] = {
     "Cart": {"Bowl": 0.5, "Cup": 0.5, "Plate": 0.5, "Book": 0.3},
 }  # fmt: skip
 
-PLAIN = Style()
+PLAIN = Style(frame_chance=1.0)
 
 PROCTHOR = Style(
     programmes={
