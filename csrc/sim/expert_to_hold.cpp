@@ -12,7 +12,7 @@ namespace {
 
 constexpr float kAround = 0.5F;  // m, a posture is looked for from so near the goal on
 constexpr int kEvery = 6;        // actions between two such searches where one found nothing
-constexpr int kGivesUp = 80;     // actions without progress
+constexpr int kGivesUp = 80;     // actions near the goal without a grasp
 
 class Taker : Walker {
  public:
@@ -34,10 +34,10 @@ Action Taker::next() {
   if (state_.things.held >= 0) return Action::kDropoff;
   if (takes_target(around_, pose_, targets())) return Action::kPickup;
   const float distance = distance_left();
-  if (distance < 0.0F || state_.stalled > kGivesUp) return Action::kDone;
+  const bool is_near = distance <= kAround;
+  if (distance < 0.0F || (is_near && state_.stalled > kGivesUp)) return Action::kDone;
   if (!is_stowed(house_.robot, pose_)) return Action::kArmIn;
-  const bool is_time = state_.stalled % kEvery == 0;
-  if (distance <= kAround && is_time) {
+  if (is_near && state_.stalled % kEvery == 0) {
     if (const auto action = grasp()) return *action;
   }
   return distance > 0.0F ? walk() : any_free(5);
