@@ -49,7 +49,7 @@ class Checkpoint:
     """What a checkpoint holds. Tensors are on the CPU."""
 
     step: int  # environment steps (or optimizer steps of imitation) behind the weights
-    stage: str  # recipe that wrote it: pretrain, finetune
+    stage: str  # what wrote it: pretrain, finetune, import
     model: dict[str, Tensor]  # the policy's state dict
     policy: dict[str, Any]  # the policy's configuration as a JSON object
     recipe: dict[str, Any]  # the recipe's resolved configuration as a JSON object
@@ -240,7 +240,7 @@ def _card(checkpoint: Checkpoint, weights: Mapping[str, Tensor], run: Path) -> s
         "| --- | --- |",
         *(f"| {name} | {_number(value)} |" for name, value in checkpoint.metrics.items()),
         "",
-        f"Go on training: `flare {checkpoint.stage} --resume {run}`",
+        f"Go on training: `{_next_command(checkpoint, run)}`",
         f"Evaluate: `flare eval --checkpoint {run}/checkpoints/{checkpoint.step:09d}`",
         "",
         "`model.safetensors` the policy's weights · `config.json` its configuration and the"
@@ -252,6 +252,12 @@ def _card(checkpoint: Checkpoint, weights: Mapping[str, Tensor], run: Path) -> s
 def _json_number(value: object) -> object:
     """NaN (a rate before the first episode has ended) as null, as in the metrics' log."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _next_command(checkpoint: Checkpoint, run: Path) -> str:
+    if checkpoint.trainer:
+        return f"flare {checkpoint.stage} --resume {run}"
+    return f"flare finetune --checkpoint {run}"  # weights alone: imitated or imported
 
 
 def _number(value: object) -> str:

@@ -118,7 +118,8 @@ class World {
   /// nearest room not seen yet.
   [[nodiscard]] const GeodesicField* field() const;
 
-  /// The next action of the expert for the episode's goal (expert.hpp). Keeps its plan in the state.
+  /// The next action of the expert for the episode's goal (expert.hpp). Keeps its plan in the
+  /// state.
   [[nodiscard]] Action expert_action(const TargetPixels& pixels);
 
  private:

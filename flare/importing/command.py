@@ -63,9 +63,9 @@ def run_import(config: ImportConfig) -> int:
             config.checkpoint, compat=config.compat, critic=config.critic,
             num_facts=NUM_PRIVILEGED, image_encoder=config.image_encoder, seed=config.seed,
         )  # fmt: skip
-        steps, stage = original.steps, {"il": "pretrain", "rl": "finetune"}[original.layout]
+        steps = original.steps
     else:
-        policy, steps, stage = _fresh(config), 0, "pretrain"
+        policy, steps = _fresh(config), 0
     processors = {} if config.tokenizer is None else {TOKENIZER: tokenizer_file(config.tokenizer)}
     network = policy.config
     assert isinstance(network, SpocConfig)  # nothing else is imported
@@ -80,7 +80,7 @@ def run_import(config: ImportConfig) -> int:
         max_steps=_EPISODE_STEPS,
     )
     checkpoint = Checkpoint(
-        step=steps, stage=stage, model=policy.state_dict(), policy=to_dict(agent),
+        step=steps, stage="import", model=policy.state_dict(), policy=to_dict(agent),
         recipe=to_dict(config), trainer={}, metrics={"imported_from": str(_source(config))},
         processors=processors,
     )  # fmt: skip

@@ -62,9 +62,11 @@ def test_export_gives_the_file_back(imported, tmp_path):
 
 
 def test_the_folder_is_one_of_ours(imported):
-    layout, _, out = imported
+    _, _, out = imported
     agent, policy, checkpoint = load_agent(out)
-    assert checkpoint.stage == {"il": "pretrain", "rl": "finetune"}[layout]
+    assert checkpoint.stage == "import"
+    card = (out / "latest" / "card.md").read_text()
+    assert f"`flare finetune --checkpoint {out}`" in card
     assert agent.action_names[0] == "move_ahead" and agent.network.num_actions == 20
     assert agent.network.compat.central_crop and not agent.network.compat.shared_counter
     words = agent.vocabulary(checkpoint.processors)

@@ -158,7 +158,7 @@ def _blend(images: Tensor, others: Tensor, factor: Tensor | float) -> Tensor:
 
 def _gray(images: Tensor) -> Tensor:
     """Luma [M, 1, H, W], cut to whole numbers."""
-    red, green, blue = images.float().split(1, 1)
+    red, green, blue = torch.split(images.float(), 1, 1)
     return (_GRAY[0] * red + _GRAY[1] * green + _GRAY[2] * blue).to(torch.uint8)
 
 
@@ -180,7 +180,7 @@ def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
 def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
     """Turn the hue by ``shift`` turns, [M, 1, 1, 1]."""
     rgb = images.float() / 255.0
-    red, green, blue = rgb.split(1, 1)
+    red, green, blue = torch.split(rgb, 1, 1)
     high, low = rgb.amax(1, keepdim=True), rgb.amin(1, keepdim=True)
     span = high - low
     safe = torch.where(span == 0, 1.0, span)
