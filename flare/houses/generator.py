@@ -184,9 +184,8 @@ def generate_houses(
         with ProcessPoolExecutor(num_workers, initializer=_ignore_interrupts) as pool:
             try:
                 write_houses(path, counted(pool.map(make, range(count), chunksize=_CHUNK)))
-            except BaseException:
+            finally:  # of what is left after a stop or an error nothing is made
                 pool.shutdown(wait=False, cancel_futures=True)
-                raise
     except _Stopped:
         return False
     return True
