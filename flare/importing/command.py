@@ -164,6 +164,12 @@ def original_content(policy: Policy, layout: Layout, steps: int) -> dict[str, An
             "is not of the original's architecture", key="network",
             mend="export a policy that was imported, or fine-tuned from one",
         )  # fmt: skip
+    if layout == "rl" and network.decoder == "cross":
+        raise UserError(
+            "is 'cross', of SPOC's first release, which has no reinforcement checkpoints",
+            key="network.decoder",
+            mend="use --layout il, which holds the actor alone",
+        )
     if layout == "rl" and network.critic == "facts":
         raise UserError(
             "is 'facts', for which the original has no keys",

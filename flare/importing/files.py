@@ -98,14 +98,6 @@ def _check(weights: Mapping[str, Any], path: Path) -> None:
             raise UserError(
                 f"is a {type(tensor).__name__}", file=path, key=name, mend="give a whole checkpoint"
             )
-    if "action_classifier.weight" in weights:
-        raise UserError(
-            "is of SPOC's first release, whose decoder (cross attention to the text) is another "
-            "network than FLaRe's; FLaRe's loader skips all of its keys without a word",
-            file=path,
-            key="action_classifier.weight",
-            mend="give FLaRe's imitation checkpoint (spoc_IL), or one trained with FLaRe's code",
-        )
 
 
 def _first_line(error: Exception) -> str:

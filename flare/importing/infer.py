@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from flare.errors import UserError
-from flare.importing.layout import CRITIC_TOWER, Layout
+from flare.importing.layout import CRITIC_TOWER, FIRST_RELEASE_ACTOR, Layout
 from flare.importing.weights import has_critic_tower
 from flare.policy.spoc.config import CriticHeadKind, SpocConfig, TextConfig, VisionConfig
 
@@ -51,6 +51,7 @@ def infer_config(weights: Mapping[str, Tensor], layout: Layout, *, file: Path) -
         fusion_layers=_layers(weights, f"{_VISUAL}fusion_xformer.layers"),
         fusion_hidden=len(weights[_FUSION_HIDDEN]),
         num_layers=_layers(weights, "decoder.layers"),
+        decoder="cross" if f"{FIRST_RELEASE_ACTOR}.weight" in weights else "causal",
         critic="tower" if two_towers else "shared",
         critic_head=_critic_head(weights, CRITIC_TOWER if two_towers else ""),
         critic_text="own" if two_towers and not _same_text(weights) else "shared",

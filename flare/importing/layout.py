@@ -14,6 +14,7 @@ from flare.policy.spoc.config import SpocConfig
 Layout = Literal["il", "rl"]
 CRITIC_TOWER = "critic_tsfm."
 TIME_TABLE = "time_encoder.div_term"
+FIRST_RELEASE_ACTOR = "action_classifier"  # of SPOC's first release
 _VISUAL = "visual_encoder."
 _CAMERAS = ("raw_navigation_camera", "raw_manipulation_camera")  # in the order of our frames
 
@@ -56,8 +57,12 @@ def _imitation(config: SpocConfig) -> Iterator[Placed]:
     yield from _text_encoder(config, _VISUAL, "instructions.encoder.")
     yield from _adapter(f"{_VISUAL}text_adapter", f"{tower}text_adapter", config.text.embed, width)
     yield from _fusion(config, _VISUAL, tower)
-    yield from _decoder(config, "", tower)
-    yield from _linear("actor", "actor_head", config.num_actions, width)
+    if config.decoder == "cross":  # SPOC's first release
+        yield from _cross_decoder(config, tower)
+        yield from _linear(FIRST_RELEASE_ACTOR, "actor_head", config.num_actions, width)
+    else:
+        yield from _decoder(config, "", tower)
+        yield from _linear("actor", "actor_head", config.num_actions, width)
     yield from _embeddings(config, "", tower, ("time", "action", "hand"))
 
 
@@ -116,13 +121,33 @@ def _cells(config: SpocConfig, visual: str, tower: str) -> Iterator[Placed]:
     yield from _adapter(f"{visual}visual_adapter", f"{tower}cells.adapter", width, width)
 
 
+def _attention(theirs: str, qkv: str, out: str, width: int) -> Iterator[Placed]:
+    """PyTorch's multi-head attention."""
+    yield Placed(f"{theirs}.in_proj_weight", (3 * width, width), f"{qkv}.weight")
+    yield Placed(f"{theirs}.in_proj_bias", (3 * width,), f"{qkv}.bias")
+    yield from _linear(f"{theirs}.out_proj", out, width, width)
+
+
+def _cross_decoder(config: SpocConfig, tower: str) -> Iterator[Placed]:
+    """PyTorch's transformer decoder."""
+    width, hidden = config.width, config.fusion_hidden
+    for index in range(config.num_layers):
+        theirs, ours = f"decoder.layers.{index}", f"{tower}decoder.blocks.{index}"
+        yield from _attention(f"{theirs}.self_attn", f"{ours}.qkv", f"{ours}.attention_out", width)
+        yield from _attention(
+            f"{theirs}.multihead_attn", f"{ours}.text_qkv", f"{ours}.text_out", width
+        )
+        yield from _linear(f"{theirs}.linear1", f"{ours}.w_in", hidden, width)
+        yield from _linear(f"{theirs}.linear2", f"{ours}.w_out", width, hidden)
+        for number, name in enumerate(("attention", "text", "feed_forward"), 1):
+            yield from _norm(f"{theirs}.norm{number}", f"{ours}.{name}_norm", width)
+
+
 def _fusion(config: SpocConfig, visual: str, tower: str) -> Iterator[Placed]:
     width, hidden = config.width, config.fusion_hidden
     for index in range(config.fusion_layers):
         theirs, ours = f"{visual}fusion_xformer.layers.{index}", f"{tower}fusion.layers.{index}"
-        yield Placed(f"{theirs}.self_attn.in_proj_weight", (3 * width, width), f"{ours}.qkv.weight")
-        yield Placed(f"{theirs}.self_attn.in_proj_bias", (3 * width,), f"{ours}.qkv.bias")
-        yield from _linear(f"{theirs}.self_attn.out_proj", f"{ours}.attention_out", width, width)
+        yield from _attention(f"{theirs}.self_attn", f"{ours}.qkv", f"{ours}.attention_out", width)
         yield from _linear(f"{theirs}.linear1", f"{ours}.w_in", hidden, width)
         yield from _linear(f"{theirs}.linear2", f"{ours}.w_out", width, hidden)
         yield from _norm(f"{theirs}.norm1", f"{ours}.attention_norm", width)

@@ -15,6 +15,13 @@ ONE_TOWER = SpocConfig(
     critic="shared",
 )  # fmt: skip
 TWO_TOWER = replace(ONE_TOWER, critic="tower")
+FIRST_RELEASE = replace(ONE_TOWER, decoder="cross")
+LAYOUTS = {
+    "imitation": (ONE_TOWER, "il"),
+    "one tower": (ONE_TOWER, "rl"),
+    "two towers": (TWO_TOWER, "rl"),
+    "first release": (FIRST_RELEASE, "il"),
+}
 # A vocabulary of eight pieces and the letters that instructions here need.
 PIECES = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -3.0), ("\u2581find", -4.0),
           ("\u2581a", -4.5), ("s", -5.0), ("\u2581mug", -6.0)]  # fmt: skip

@@ -13,6 +13,8 @@ from flare.houses.files import write_houses
 from flare.policy.observation import Observation
 from flare.specs import ACTION_NAMES
 from tests.importing.original_files import (
+    FIRST_RELEASE,
+    LAYOUTS,
     ONE_TOWER,
     PIECES,
     TWO_TOWER,
@@ -22,8 +24,6 @@ from tests.importing.original_files import (
 from tests.worlds.two_rooms import two_rooms
 
 WALKS = ("move_ahead", "rotate_right", "rotate_left", "rotate_left_small")  # all the actor may do
-
-LAYOUTS = {"il": (ONE_TOWER, "il"), "one tower": (ONE_TOWER, "rl"), "two towers": (TWO_TOWER, "rl")}
 
 
 @pytest.fixture
@@ -93,6 +93,14 @@ def test_imitation_fills_both_towers(tmp_path):
     assert torch.equal(model["spare.actor_head.weight"], model["actor_head.weight"])
 
 
+def test_the_first_release_has_no_reinforcement_layout(tmp_path, capsys):
+    file = write_original(tmp_path / "il.ckpt", original_weights(FIRST_RELEASE, "il"), "il")
+    assert run("import", file, "--out", tmp_path / "run") == 0
+    assert load_agent(tmp_path / "run")[0].network.decoder == "cross"
+    assert run("export", tmp_path / "run", "--out", tmp_path / "rl.pt") == 2
+    assert "network.decoder: is 'cross'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("critic", ["shared", "facts"])
 def test_imitation_with_another_critic(tmp_path, critic):
     file = write_original(tmp_path / "il.ckpt", original_weights(ONE_TOWER, "il"), "il")
@@ -134,17 +142,10 @@ def _write(tmp_path, content):
     return tmp_path / "file.pt"
 
 
-def _spoc_release():
-    weights = original_weights(ONE_TOWER, "il")
-    weights["action_classifier.weight"] = weights.pop("actor.weight")
-    return {"state_dict": {f"model.{name}": t for name, t in weights.items()}}
-
-
 BAD = {
     "code": (lambda: {"model_state_dict": {}, "x": _Evil()}, "holds more than tensors"),
     "a list": (lambda: [1, 2], "holds a list instead of a dict"),
     "other keys": (lambda: {"weights": {}}, "neither state_dict nor model_state_dict"),
-    "first release": (_spoc_release, "SPOC's first release"),
     "empty": (lambda: {"model_state_dict": {}}, "text_encoder.shared.weight: is missing"),
 }
 

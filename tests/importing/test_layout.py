@@ -10,12 +10,13 @@ from flare.importing.layout import entries
 from flare.importing.weights import export_weights, import_weights
 from flare.policy.policy import Policy
 from flare.policy.spoc.config import PRESETS, SpocConfig
-from tests.importing.original_files import ONE_TOWER, TWO_TOWER, original_weights
+from tests.importing.original_files import LAYOUTS, ONE_TOWER, original_weights
 
 CONFIGS = {
     "rl_separate": (SpocConfig(critic="tower"), "rl"),
     "rl_shared": (SpocConfig(critic="shared"), "rl"),
     "il_small_3": (SpocConfig(critic="shared"), "il"),
+    "il_small_3_spoc_release": (SpocConfig(critic="shared", decoder="cross"), "il"),
 }
 
 
@@ -86,8 +87,7 @@ def test_every_preset_has_a_place_for_each_of_its_weights(preset, layout):
     assert rest == ({"image_encoder"} if layout == "rl" else of_rl_only)
 
 
-@pytest.mark.parametrize(("config", "layout"), [(TWO_TOWER, "rl"), (ONE_TOWER, "rl"),
-                                                (ONE_TOWER, "il")])  # fmt: skip
+@pytest.mark.parametrize(("config", "layout"), LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_out_and_in_again_changes_nothing(config, layout):
     theirs = original_weights(config, layout)
     ours = import_weights(theirs, entries(config, layout), width=config.width)

@@ -153,6 +153,9 @@ class SpocConfig:
     fusion_hidden: int = 2048
     num_layers: int = 3  # of the causal decoder
     num_heads: int = 8
+    # "causal": over the steps, as in FLaRe; "cross": over the steps and the instruction's tokens,
+    # as in SPOC's first release.
+    decoder: Literal["causal", "cross"] = "causal"
     # "tower": a second copy of everything behind the frozen encoders; "shared": the actor's
     # beliefs; "facts": an MLP on the simulator's privileged features.
     critic: Critic = "tower"

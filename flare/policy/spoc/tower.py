@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from flare.policy.kv_cache import KVCache, KVPrefix
 from flare.policy.observation import Observation
 from flare.policy.spoc.config import SpocConfig
+from flare.policy.spoc.cross_decoder import CrossDecoder, StepText
 from flare.policy.spoc.fusion import Fusion
 from flare.policy.spoc.instruction_encoder import Words
 from flare.policy.time_encoding import TimeEncoding
@@ -68,8 +69,13 @@ class SpocTower(nn.Module):
         for embedding in (self.prev_action, self.in_hand):
             nn.init.uniform_(embedding.weight, -0.01, 0.01)
         self.time_encoding = TimeEncoding(config.width)
-        self.decoder = Decoder(config)
-        self.out = nn.Linear(config.width, config.width, bias=False)
+        self.decoder: Decoder | CrossDecoder
+        self.out: nn.Linear | None = None
+        if config.decoder == "cross":
+            self.decoder = CrossDecoder(config)
+        else:
+            self.decoder = Decoder(config)
+            self.out = nn.Linear(config.width, config.width, bias=False)
 
     def forward(
         self, obs: Observation, words: Words | None, segment_ids: Tensor, prefix: KVPrefix | None
@@ -83,31 +89,43 @@ class SpocTower(nn.Module):
             prefix: what the environments remembered before step 0.
         """
         envs, steps = obs.time_step.shape
-        x = self.embed(obs.flat(), words).view(envs, steps, -1)
-        beliefs: Tensor = self.out(self.decoder(x, segment_ids, prefix, self.first_layer))
-        return beliefs
+        text = self.read(words)
+        x = self.embed(obs.flat(), text).view(envs, steps, -1)
+        if isinstance(self.decoder, CrossDecoder):
+            return self._close(self.decoder(x, text, segment_ids, prefix, self.first_layer))
+        return self._close(self.decoder(x, segment_ids, prefix, self.first_layer))
 
     def step(self, obs: Observation, words: Words | None, cache: KVCache) -> Tensor:
         """Observations [N] to beliefs [N, d]; fills the open step of the cache's layers."""
-        x = self.embed(obs, words)
-        beliefs: Tensor = self.out(self.decoder.step(x, cache, self.first_layer))
-        return beliefs
+        text = self.read(words)
+        x = self.embed(obs, text)
+        if isinstance(self.decoder, CrossDecoder):
+            return self._close(self.decoder.step(x, text, cache, self.first_layer))
+        return self._close(self.decoder.step(x, cache, self.first_layer))
 
-    def embed(self, obs: Observation, words: Words | None) -> Tensor:
-        """Observations [M] to the decoder's input [M, d]."""
+    def _close(self, x: Tensor) -> Tensor:
+        return x if self.out is None else self.out(x)
+
+    def read(self, words: Words | None) -> StepText:
+        """The text encoder's features to tokens of the tower's width."""
         assert words is not None  # the policy has an instruction encoder
-        x = self.fuse(obs.features, words)
+        bias = None if self.has_padding or not words.is_ragged else words.padding_bias()
+        return StepText(
+            tokens=self.text_adapter(words.features), index=words.index.flatten(), bias=bias
+        )
+
+    def embed(self, obs: Observation, text: StepText) -> Tensor:
+        """Observations [M] to the decoder's input [M, d]."""
+        x = self.fuse(obs.features, text)
         x = x + self.prev_action(obs.prev_action) + self.in_hand(obs.in_hand)
         out: Tensor = x + self.time_encoding(obs.time_step).to(x.dtype)
         return out
 
-    def fuse(self, features: Tensor, words: Words) -> Tensor:
+    def fuse(self, features: Tensor, text: StepText) -> Tensor:
         """Features [M, F] and the instructions of the same M steps to [M, d]."""
-        index = words.index.flatten()
-        cells = self.cells(features.to(self.out.weight.dtype))
-        text = self.text_adapter(words.features)[index]
+        cells = self.cells(features.to(text.tokens.dtype))
         bias = None
-        if words.is_ragged and not self.has_padding:
-            bias = words.padding_bias(1 + cells.shape[1])[index]
-        fused: Tensor = self.fusion(torch.cat([cells, text], 1), bias)
+        if text.bias is not None:
+            bias = F.pad(text.bias, (1 + cells.shape[1], 0))[text.index]
+        fused: Tensor = self.fusion(torch.cat([cells, text.tokens[text.index]], 1), bias)
         return fused

@@ -24,7 +24,10 @@ def policy_of(**changes):
     return policy
 
 
-@pytest.mark.parametrize("critic", ["tower", "shared", "facts"])
+@pytest.mark.parametrize(
+    ("critic", "decoder"),
+    [("tower", "causal"), ("shared", "causal"), ("facts", "causal"), ("tower", "cross")],
+)
 @settings(max_examples=25, deadline=None)
 @given(
     starts=st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=14),
@@ -32,8 +35,8 @@ def policy_of(**changes):
     carry=st.booleans(),
     seed=st.integers(0, 10**6),
 )
-def test_cached_decoding_is_full_recomputation(critic, starts, warm, carry, seed):
-    policy, rng = policy_of(critic=critic), torch.Generator().manual_seed(seed)
+def test_cached_decoding_is_full_recomputation(critic, decoder, starts, warm, carry, seed):
+    policy, rng = policy_of(critic=critic, decoder=decoder), torch.Generator().manual_seed(seed)
     begins, steps = torch.tensor(starts), len(starts)
     cache = policy.new_cache(3, max_len=warm + steps)
     for _ in range(warm):

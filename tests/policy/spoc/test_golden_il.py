@@ -58,7 +58,9 @@ def test_forward(imitated, forward_case):
     with torch.no_grad():
         words, _ = imitated.read(batch.tokens)
         text = imitated.actor_tower.text_adapter(words.features)[words.index[:, 0]]
-        fused = imitated.actor_tower.fuse(batch.flat().features, words).view(2, 5, -1)
+        fused = imitated.actor_tower.fuse(
+            batch.flat().features, imitated.actor_tower.read(words)
+        ).view(2, 5, -1)
         beliefs = imitated.actor_tower(batch, words, torch.zeros(2, 5).long(), None)
         logits = imitated.evaluate_logits(obs, _no_starts(obs)).transpose(0, 1)
     for got, name in (

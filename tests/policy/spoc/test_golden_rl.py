@@ -65,7 +65,7 @@ def _check_towers(policy, data, obs, starts):
         policy.read(batch.tokens), (policy.actor_tower, policy.critic_tower), ("actor", "critic"),
         strict=True,
     ):  # fmt: skip
-        fused = tower.fuse(batch.flat().features, words).view(2, 6, -1).transpose(0, 1)
+        fused = tower.fuse(batch.flat().features, tower.read(words)).view(2, 6, -1).transpose(0, 1)
         assert_golden(fused, data[f"two_tower/{name}_tower_obs_embeds"])
         beliefs = tower(batch, words, starts.t().cumsum(1), None).transpose(0, 1)
         assert_golden(beliefs, data[f"two_tower/{name}_tower_beliefs"])
