@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -180,10 +181,11 @@ def generate_houses(
         if num_workers <= 1:
             write_houses(path, counted(map(make, range(count))))
             return True
-        # Ctrl-C reaches every process; this one tells the others when to stop.
-        with ProcessPoolExecutor(num_workers, initializer=_ignore_interrupts) as pool:
+        with ProcessPoolExecutor(num_workers) as pool:
             try:
-                write_houses(path, counted(pool.map(make, range(count), chunksize=_CHUNK)))
+                with _interrupts_blocked():  # the workers start here
+                    houses = pool.map(make, range(count), chunksize=_CHUNK)
+                write_houses(path, counted(houses))
             finally:  # of what is left after a stop or an error nothing is made
                 pool.shutdown(wait=False, cancel_futures=True)
     except _Stopped:
@@ -195,8 +197,14 @@ class _Stopped(Exception):
     """should_stop said so."""
 
 
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Processes started within never see Ctrl-C, which reaches all: we tell them when to stop."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _attempt(config: GeneratorConfig, room_types: Sequence[str], draws: Draws) -> Document | None:
