@@ -50,9 +50,14 @@ void tighten(MemoryLimit& best, const std::string& folder, const GroupFiles& fil
 
 }  // namespace
 
+MemoryLimit available_in(const std::string& meminfo) {
+  const std::uint64_t kib = keyed_number(meminfo, "MemAvailable:").value_or(0);
+  // Sandboxed kernels write 0 for what they do not count; nobody who asks has 0 left.
+  return {kib > 0 ? kib * 1024 : kUnlimited, "the machine"};
+}
+
 MemoryLimit available_memory() {
-  MemoryLimit best{kUnlimited, "the machine"};
-  if (const auto kib = keyed_number("/proc/meminfo", "MemAvailable:")) best.bytes = *kib * 1024;
+  MemoryLimit best = available_in("/proc/meminfo");
   std::ifstream groups("/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
     const std::size_t first = line.find(':');
