@@ -81,6 +81,9 @@ class Goal:
     # Goals of a family share its chance to be drawn, so that many goals of one kind ("closest to")
     # do not crowd out the few of another ("smallest").
     family: str = ""
+    # What the published task specs say beside targets: names and values of their keys, with object
+    # types in place of synsets.
+    details: tuple[tuple[str, str | tuple[str, ...]], ...] = ()
 
 
 class Scene:
