@@ -22,11 +22,11 @@ class HouseView(Protocol):
         ...
 
     def objects(self) -> Sequence[Mapping[str, Any]]:
-        """Objects in index order, with the keys that SceneObject names."""
+        """Objects in index order, with the keys that SceneObject names and "id"."""
         ...
 
     def rooms(self) -> Sequence[Mapping[str, Any]]:
-        """Rooms in index order; of each the key "type" is read."""
+        """Rooms in index order; of each the keys "type" and "id" are read."""
         ...
 
     def reachable(self) -> NDArray[np.float32]:
