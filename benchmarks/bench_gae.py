@@ -1,4 +1,5 @@
-"""GAE over [T, N] float32 in M elements/s: ours, a plain C loop, numpy and torch loops over time.
+"""GAE over [T, N] float32 in M elements/s: ours, a plain C loop, numpy and torch loops over time,
+and Tianshou's compiled one where it is installed.
 
 The limit is one core's memcpy of the bytes that must move: rewards and values (4 bytes each), two
 flags, two outputs (4 bytes each), 18 an element; a copy reads one half and writes the other.
@@ -18,6 +19,11 @@ import torch
 
 from benchmarks.run import Case, Contenders
 from flare.rollout.gae import compute_gae
+
+try:
+    from tianshou.algorithm.algorithm_base import _gae as tianshou_gae
+except ImportError:
+    tianshou_gae = None
 
 GAMMA, GAE_LAMBDA = 0.99, 0.95
 SHAPES = [(128, 32), (128, 256), (2048, 4096)]
@@ -126,6 +132,23 @@ def torch_loop(r: dict[str, torch.Tensor], advantages: torch.Tensor, returns: to
     torch.add(advantages, r["values"][:-1], out=returns)
 
 
+def tianshou(r: dict[str, np.ndarray], expected: np.ndarray) -> Callable[[], np.ndarray]:
+    """Tianshou's function, compiled by numba, in its own layout: one environment after another.
+
+    It takes the values that follow each step; where an episode ends, they are put there before the
+    clock starts, and it gives no returns.
+    """
+    following = np.where(r["truncated"], r["final_values"], r["values"][1:])
+    following[r["terminated"] != 0] = 0
+    ends = (r["terminated"] | r["truncated"]) != 0
+    ends[-1] = True  # nothing flows from one environment into the next
+    columns = [np.ravel(a.T) for a in (r["values"][:-1], following, r["rewards"], ends)]
+    call = partial(tianshou_gae, *columns, GAMMA, GAE_LAMBDA)
+    advantages = call().reshape(ends.shape[::-1]).T
+    np.testing.assert_allclose(advantages, expected, rtol=1e-4, atol=1e-4, err_msg="tianshou")
+    return call
+
+
 @contextlib.contextmanager
 def contenders(num_steps: int, num_envs: int) -> Iterator[Contenders]:
     """All of them on the same arrays; they must agree before they are timed."""
@@ -165,6 +188,10 @@ def contenders(num_steps: int, num_envs: int) -> Iterator[Contenders]:
             advantages[...] = np.nan
             calls[name]()
             np.testing.assert_allclose(advantages, expected, rtol=1e-4, atol=1e-4, err_msg=name)
+        if tianshou_gae is None:
+            absent["tianshou"] = "tianshou is not importable; pip install tianshou"
+        else:
+            calls["tianshou"] = tianshou(r, expected)
         yield Contenders(calls, absent)
 
 

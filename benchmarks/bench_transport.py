@@ -224,8 +224,11 @@ if gymnasium is not None:
 
 
 @contextlib.contextmanager
-def gymnasium_vector(num_envs: int) -> Iterator[Callable[[], None]]:
-    """gymnasium's AsyncVectorEnv on its fastest setting: shared memory, observations not copied."""
+def gymnasium_vector(num_envs: int, into_rollout: bool) -> Iterator[Callable[[], object]]:
+    """gymnasium's AsyncVectorEnv on its fastest setting: shared memory, observations not copied.
+
+    Its next step overwrites them; a rollout keeps them by ``into_rollout``.
+    """
     worlds = gymnasium.vector.AsyncVectorEnv(
         [partial(PictureEnv, env) for env in range(num_envs)],
         shared_memory=True,
@@ -237,7 +240,20 @@ def gymnasium_vector(num_envs: int) -> Iterator[Callable[[], None]]:
     actions = np.full(num_envs, 7)
     observation = worlds.step(actions)[0]
     check_arrival(observation[num_envs - 1], num_envs - 1, 7)
-    yield lambda: worlds.step(actions)
+    if not into_rollout:
+        yield lambda: worlds.step(actions)
+    else:
+        frames = make_buffer(num_envs).array("frames")
+        count = 0
+
+        def step() -> None:
+            nonlocal count
+            np.copyto(frames[count % NUM_STEPS + 1], worlds.step(actions)[0])
+            count += 1
+
+        for _ in range(NUM_STEPS):
+            step()
+        yield step
     worlds.close()
 
 
@@ -273,7 +289,7 @@ def copies(num_envs: int) -> Iterator[Callable[[], None]]:
 @contextlib.contextmanager
 def contenders(num_envs: int) -> Iterator[Contenders]:
     """All of them with N idle worker processes each; only one's workers run at a time."""
-    absent = {}
+    absent: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         calls = {
             "flare": stack.enter_context(slots(num_envs)),
@@ -281,10 +297,12 @@ def contenders(num_envs: int) -> Iterator[Contenders]:
             "plain_slots": stack.enter_context(plain_slots(num_envs)),
             "pipes_and_pickle": stack.enter_context(pipes(num_envs)),
         }
+        peers = {"gymnasium_shared": False, "gymnasium_into_rollout": True}
         if gymnasium is None:
-            absent["gymnasium_shared"] = "gymnasium is not importable; pip install gymnasium"
+            absent |= dict.fromkeys(peers, "gymnasium is not importable; pip install gymnasium")
         else:
-            calls["gymnasium_shared"] = stack.enter_context(gymnasium_vector(num_envs))
+            for name, into_rollout in peers.items():
+                calls[name] = stack.enter_context(gymnasium_vector(num_envs, into_rollout))
         yield Contenders(calls, absent)
 
 

@@ -30,7 +30,7 @@ import benchmarks
 
 RESULTS = Path(__file__).parent / "results"
 OURS = "flare"  # every case has a contender of this name
-VERSIONED = ("numpy", "torch", "gymnasium", "flare-rl")
+VERSIONED = ("numpy", "torch", "gymnasium", "tianshou", "flare-rl")
 
 
 @dataclass(frozen=True)

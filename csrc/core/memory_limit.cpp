@@ -3,25 +3,35 @@
 #include <sys/statvfs.h>
 
 #include <array>
+#include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <limits>
 #include <optional>
 #include <sstream>
+#include <system_error>
 
 namespace flare {
 namespace {
 
 constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
 
+/// A word that is a number and nothing else.
+std::optional<std::uint64_t> number_of(const std::string& word) {
+  std::uint64_t number = 0;
+  const char* const end = word.data() + word.size();
+  const auto [stop, error] = std::from_chars(word.data(), end, number);
+  if (error != std::errc{} || stop != end) return std::nullopt;
+  return number;
+}
+
 /// The number after `key` at the start of a line of a file of "key number" lines.
 std::optional<std::uint64_t> keyed_number(const std::string& path, const std::string& key) {
   std::ifstream file(path);
-  std::string word;
-  std::uint64_t number = 0;
   for (std::string line; std::getline(file, line);) {
     std::istringstream words(line);
-    if (words >> word >> number && word == key) return number;
+    std::string name, value;
+    if (words >> name >> value && name == key) return number_of(value);
   }
   return std::nullopt;
 }
@@ -29,9 +39,9 @@ std::optional<std::uint64_t> keyed_number(const std::string& path, const std::st
 /// The number that is a whole file; nothing for "max" or a missing file.
 std::optional<std::uint64_t> whole_number(const std::string& path) {
   std::ifstream file(path);
-  std::uint64_t number = 0;
-  if (file >> number) return number;
-  return std::nullopt;
+  std::string word;
+  file >> word;
+  return number_of(word);
 }
 
 struct GroupFiles {
@@ -50,9 +60,14 @@ void tighten(MemoryLimit& best, const std::string& folder, const GroupFiles& fil
 
 }  // namespace
 
+MemoryLimit available_in(const std::string& meminfo) {
+  const std::uint64_t kib = keyed_number(meminfo, "MemAvailable:").value_or(0);
+  // Sandboxed kernels write 0 for what they do not count; nobody who asks has 0 left.
+  return {kib > 0 ? kib * 1024 : kUnlimited, "the machine"};
+}
+
 MemoryLimit available_memory() {
-  MemoryLimit best{kUnlimited, "the machine"};
-  if (const auto kib = keyed_number("/proc/meminfo", "MemAvailable:")) best.bytes = *kib * 1024;
+  MemoryLimit best = available_in("/proc/meminfo");
   std::ifstream groups("/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
     const std::size_t first = line.find(':');

@@ -11,6 +11,9 @@ struct MemoryLimit {
   std::string what;     // who sets the limit, for messages
 };
 
+/// What a file like /proc/meminfo says is left; without limit where it says nothing or 0.
+MemoryLimit available_in(const std::string& meminfo);
+
 /// The tightest of the machine's available memory and the limits of this process' control groups
 /// (v1 and v2, each level up to the root). Page cache that the kernel can drop counts as free.
 MemoryLimit available_memory();

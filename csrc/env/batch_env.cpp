@@ -200,8 +200,7 @@ void BatchEnv::reset(std::span<const std::int32_t> env_ids, std::span<const sim:
   }
   impl.pool.parallel_for(env_ids.size(), [&](std::size_t i, int thread) {
     Impl::Env& env = impl.envs[index(env_ids[i])];
-    const auto house = impl.view_of(specs[i], env_ids[i]);
-    env.world.reset(house, specs[i], impl.fields.get(house, specs[i]));
+    env.world.reset(impl.view_of(specs[i], env_ids[i]), specs[i], &impl.fields);
     impl.begin(env);
     impl.observe(env_ids[i], true, impl.rasterizers[index(thread)], out);
   });
@@ -275,8 +274,7 @@ void BatchEnv::restore(std::span<const std::int32_t> env_ids,
   for (std::size_t i = 0; i < states.size(); ++i) impl.check_state(env_ids[i], states[i]);
   impl.pool.parallel_for(env_ids.size(), [&](std::size_t i, int thread) {
     Impl::Env& env = impl.envs[index(env_ids[i])];
-    const auto house = impl.view_of(states[i].spec, env_ids[i]);
-    env.world.restore(house, states[i], impl.fields.get(house, states[i].spec));
+    env.world.restore(impl.view_of(states[i].spec, env_ids[i]), states[i], &impl.fields);
     impl.begin(env);
     impl.observe(env_ids[i], true, impl.rasterizers[index(thread)], out);
   });

@@ -52,7 +52,8 @@ class BatchEnv {
              const StepOutputs& out);
 
   /// One action per env [N]. Throws StateError before the first reset of any env and for an action
-  /// that an env's robot does not have; no env is changed then. Allocates nothing.
+  /// that an env's robot does not have; no env is changed then. Allocates nothing,
+  /// but the way to the rooms that are left when visit_rooms enters a new one.
   /// @param draw  [N], 0: that env's frames are not wanted and not written; empty: all are. Facts
   ///              are the same: what they need of the images is found without their colours.
   void step(std::span<const std::int32_t> actions, std::span<const std::uint8_t> draw,

@@ -78,6 +78,10 @@ Bounds bounds_of(const Footprint& box) {
   return {{box.centre.x - dx, box.centre.z - dz}, {box.centre.x + dx, box.centre.z + dz}};
 }
 
+bool overlaps(const Bounds& a, const Bounds& b) {
+  return a.min.x <= b.max.x && b.min.x <= a.max.x && a.min.z <= b.max.z && b.min.z <= a.max.z;
+}
+
 std::vector<Gap> passable_gaps(const House& house, int wall) {
   std::vector<Gap> gaps;
   for (const Opening& opening : house.openings) {

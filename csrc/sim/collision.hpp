@@ -31,6 +31,8 @@ bool contains(const Footprint& outer, const Footprint& inner);
 /// Do two straight pieces share a point?
 bool crosses(const Segment& s, const Segment& t);
 Bounds bounds_of(const Footprint& box);
+/// Do they share a point?
+bool overlaps(const Bounds& a, const Bounds& b);
 
 /// An opening of a wall that a robot can pass: metres along the wall from its p0, and its top.
 struct Gap {

@@ -15,6 +15,7 @@ constexpr float kCentred = 9.0F;  // degrees, a target this near the heading is 
 constexpr int kPlaceSteps = 24;   // actions spent on one other place before the next
 constexpr float kStray = 0.2F;    // probability of a random action then
 constexpr float kTooNear = 0.9F;  // m, nearer than this a low target is below the image
+constexpr float kSure = 1.6F;     // m, goes on to here: who imitates cannot measure to 2.0 m
 constexpr float kAround = 0.8F;   // m, still at the goal after having been there
 
 class Seeker : Walker {
@@ -76,11 +77,14 @@ std::optional<int> Seeker::nearest_visible() const {
   return best;
 }
 
-/// A visible target is centred, unless that takes too long, and then the episode is done.
+/// A visible target is centred and gone up to, unless that takes too long or nothing is free ahead,
+/// and then the episode is done.
 Action Seeker::finish(int target) const {
   if (state_.stalled > kPatience) return Action::kDone;
   const float error = error_to(target_centre(target));
-  return turn(error, kCentred).value_or(Action::kDone);
+  if (const auto action = turn(error, kCentred)) return *action;
+  const bool is_near = target_distance(target) <= kSure || !is_free(Action::kMoveAhead);
+  return is_near ? Action::kDone : Action::kMoveAhead;
 }
 
 /// At a place from which the target should be seen but is not yet.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sim/reach.hpp"
+#include "sim/world.hpp"
 
 namespace flare::sim {
 namespace {
@@ -30,7 +31,7 @@ GeodesicField field_to_goal(const LoadedHouse& house, Goal goal,
   }
   std::uint64_t rooms = 0;
   for (const std::int32_t r : ids) rooms |= std::uint64_t{1} << static_cast<unsigned>(r);
-  return house.grid.field_to_rooms(house.house, rooms);
+  return house.grid.field_to_rooms(rooms);
 }
 
 std::shared_ptr<const GeodesicField> FieldCache::find(const Key& key) {
@@ -64,22 +65,22 @@ std::shared_ptr<const GeodesicField> FieldCache::get(
   return field;
 }
 
-GoalFields FieldCache::get(const std::shared_ptr<const LoadedHouse>& house,
-                           const EpisodeSpec& spec) {
+std::shared_ptr<const GeodesicField> FieldCache::get(
+    const std::shared_ptr<const LoadedHouse>& house, const EpisodeSpec& spec,
+    std::uint64_t rooms_seen) {
   const auto goal = static_cast<Goal>(spec.goal);
-  GoalFields fields;
-  if (goal == Goal::kEnterRoom) {
-    fields.push_back(get(house, {house.get(), goal, rooms_of(spec.target_rooms)}));
-  } else if (goal == Goal::kVisitRooms) {
+  const auto to_rooms = [&](std::uint64_t rooms) {
+    return get(house, {house.get(), Goal::kEnterRoom, rooms_of(rooms)});
+  };
+  if (goal == Goal::kEnterRoom) return to_rooms(spec.target_rooms);
+  if (goal == Goal::kVisitRooms) {
     const std::size_t num_rooms = std::min<std::size_t>(house->house.rooms.size(), kMaxRooms);
-    for (std::size_t r = 0; r < num_rooms; ++r) {
-      fields.push_back(get(house, {house.get(), Goal::kEnterRoom, {static_cast<std::int32_t>(r)}}));
-    }
-  } else if (spec.num_targets > 0) {
-    const auto* first = spec.targets.data();
-    fields.push_back(get(house, {house.get(), goal, {first, first + spec.num_targets}}));
+    const std::uint64_t left = ~std::uint64_t{0} >> (kMaxRooms - num_rooms) & ~rooms_seen;
+    return left == 0 ? nullptr : to_rooms(left);
   }
-  return fields;
+  if (spec.num_targets == 0) return nullptr;
+  const auto* first = spec.targets.data();
+  return get(house, {house.get(), goal, {first, first + spec.num_targets}});
 }
 
 }  // namespace flare::sim

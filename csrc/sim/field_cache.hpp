@@ -11,7 +11,7 @@
 #include <tuple>
 #include <vector>
 
-#include "sim/world.hpp"
+#include "sim/loaded_house.hpp"
 
 namespace flare::sim {
 
@@ -26,8 +26,10 @@ class FieldCache {
   /// @param capacity_bytes  fields beyond it are dropped, oldest use first
   explicit FieldCache(std::size_t capacity_bytes) : capacity_(capacity_bytes) {}
 
-  /// What leads to the goal of an episode that World::check accepts.
-  GoalFields get(const std::shared_ptr<const LoadedHouse>& house, const EpisodeSpec& spec);
+  /// What leads to the goal of an episode that World::check accepts: of visit_rooms to the rooms
+  /// that are left. nullptr where there is nothing to lead to.
+  std::shared_ptr<const GeodesicField> get(const std::shared_ptr<const LoadedHouse>& house,
+                                           const EpisodeSpec& spec, std::uint64_t rooms_seen);
 
  private:
   /// House, goal, and its target objects or the words of its set of rooms.

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
-#include <queue>
 #include <utility>
 
 #include "sim/polygon.hpp"
@@ -15,6 +15,10 @@ namespace {
 // m; the agent's reference point is off the disc's centre, in a direction that turns with it.
 constexpr float kClearOfEdges = 0.2F;
 constexpr float kDiagonal = 1.41421356F * NavGrid::kSpacing;
+// m, of distances that are settled together. Less than any step is long, so that none of them is
+// found through another; and no step spans more than two such intervals.
+constexpr float kInterval = 0.9F * NavGrid::kSpacing;
+constexpr std::size_t kNumBuckets = 4;  // intervals that a frontier can span, as a power of two
 
 /// The eight neighbours as steps in a grid of `columns`; a diagonal lists the two places it passes
 /// between, both of which must be free.
@@ -36,6 +40,36 @@ std::array<Neighbour, 8> neighbours(int columns) {
            {-up - 1, -up, -1, kDiagonal}}};
 }
 
+/// Cells that were found and are not settled, by the interval of their distance.
+class Frontier {
+ public:
+  struct Entry {
+    float distance;
+    std::int32_t cell;
+  };
+
+  void push(const Entry& entry) {
+    const auto interval = static_cast<std::size_t>(entry.distance / kInterval);
+    buckets_[interval % kNumBuckets].push_back(entry);
+    ++size_;
+  }
+
+  /// Calls settle(entry) for each in the order of intervals; settle may push.
+  template <typename Settle>
+  void drain(const Settle& settle) {
+    for (std::size_t interval = 0; size_ > 0; ++interval) {
+      auto& bucket = buckets_[interval % kNumBuckets];
+      for (std::size_t i = 0; i < bucket.size(); ++i) settle(Entry(bucket[i]));
+      size_ -= bucket.size();
+      bucket.clear();
+    }
+  }
+
+ private:
+  std::array<std::vector<Entry>, kNumBuckets> buckets_;
+  std::size_t size_ = 0;
+};
+
 }  // namespace
 
 int room_at(const House& house, Vec2 point) {
@@ -55,8 +89,8 @@ NavGrid::NavGrid(const House& house, const CollisionMap& collision, const BodySp
   columns_ = static_cast<int>(std::lround(std::floor(size.x / kSpacing))) + 3;
   row_count_ = static_cast<int>(std::lround(std::floor(size.z / kSpacing))) + 3;
   keep_largest_component(free_places(collision, body.radius + kPlaceMargin), house);
-  rooms_.reserve(cells_.size());
-  for (const Vec2 cell : cells_) rooms_.push_back(room_at(house, cell));
+  link_cells();
+  sort_into_rooms(house);
 }
 
 Vec2 NavGrid::place(int index) const {
@@ -112,6 +146,37 @@ void NavGrid::keep_largest_component(const std::vector<std::uint8_t>& is_free, c
   }
 }
 
+void NavGrid::link_cells() {
+  const auto around = neighbours(columns_);
+  const auto is_cell = [&](int index) { return cell_at_[static_cast<std::size_t>(index)] >= 0; };
+  links_.assign(cells_.size(), 0);
+  for (std::size_t i = 0; i < cells_.size(); ++i) {
+    for (std::size_t n = 0; n < around.size(); ++n) {
+      const int there = place_of_[i] + around[n].step;
+      const bool is_open = is_cell(there) && is_cell(place_of_[i] + around[n].beside0) &&
+                           is_cell(place_of_[i] + around[n].beside1);
+      if (is_open) links_[i] |= static_cast<std::uint8_t>(1U << n);
+    }
+  }
+}
+
+void NavGrid::sort_into_rooms(const House& house) {
+  std::vector<std::vector<std::int32_t>> inside(house.rooms.size());
+  room_cells_.resize(house.rooms.size());
+  rooms_.reserve(cells_.size());
+  for (std::size_t i = 0; i < cells_.size(); ++i) {
+    rooms_.push_back(room_at(house, cells_[i]));
+    if (rooms_[i] < 0) continue;
+    const auto room = static_cast<std::size_t>(rooms_[i]);
+    inside[room].push_back(static_cast<std::int32_t>(i));
+    if (distance_to_edges(house.rooms[room].polygon, cells_[i]) < kClearOfEdges) continue;
+    room_cells_[room].push_back(static_cast<std::int32_t>(i));
+  }
+  for (std::size_t r = 0; r < inside.size(); ++r) {
+    if (room_cells_[r].empty()) room_cells_[r] = std::move(inside[r]);
+  }
+}
+
 int NavGrid::column_near(float x) const {
   return static_cast<int>(std::lround((x - bounds_.min.x) / kSpacing)) + 1;
 }
@@ -147,54 +212,42 @@ int NavGrid::nearest_cell(Vec2 point) const {
   return best;
 }
 
+/// Dijkstra with buckets. Where two ways are equally long, the one through the place that is nearer
+/// to its goal, then of the lower number, is taken: the order of settling decides nothing.
 void NavGrid::spread(GeodesicField& field) const {
   const auto around = neighbours(columns_);
-  using Entry = std::pair<float, std::int32_t>;  // ties go to the lower cell: one order for all
-  std::vector<Entry> storage;
-  storage.reserve(cells_.size());
-  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue(std::greater<>{},
-                                                                       std::move(storage));
+  Frontier frontier;
   for (std::size_t i = 0; i < cells_.size(); ++i) {
-    if (field.distance[i] == 0.0F) queue.emplace(0.0F, static_cast<std::int32_t>(i));
+    if (field.distance[i] == 0.0F) frontier.push({0.0F, static_cast<std::int32_t>(i)});
   }
-  while (!queue.empty()) {
-    const auto [distance, cell] = queue.top();
-    queue.pop();
-    const auto here = static_cast<std::size_t>(cell);
-    if (distance > field.distance[here]) continue;
-    const int index = place_of_[here];
-    for (const Neighbour& n : around) {
-      const int neighbour = cell_at_[static_cast<std::size_t>(index + n.step)];
-      if (neighbour < 0 || cell_at_[static_cast<std::size_t>(index + n.beside0)] < 0 ||
-          cell_at_[static_cast<std::size_t>(index + n.beside1)] < 0) {
-        continue;
-      }
+  const auto is_before = [&](const Frontier::Entry& a, std::int32_t b) {
+    return std::pair(a.distance, a.cell) <
+           std::pair(field.distance[static_cast<std::size_t>(b)], b);
+  };
+  frontier.drain([&](const Frontier::Entry& entry) {
+    const auto here = static_cast<std::size_t>(entry.cell);
+    if (entry.distance > field.distance[here]) return;  // found again nearer since
+    for (unsigned links = links_[here]; links != 0; links &= links - 1) {
+      const Neighbour& n = around[static_cast<std::size_t>(std::countr_zero(links))];
+      const std::int32_t neighbour = cell_at_[static_cast<std::size_t>(place_of_[here] + n.step)];
       const auto there = static_cast<std::size_t>(neighbour);
-      const float through = distance + n.cost;
-      if (field.distance[there] >= 0.0F && field.distance[there] <= through) continue;
+      const float through = entry.distance + n.cost;
+      const float known = field.distance[there];
+      if (known >= 0.0F && known < through) continue;
+      if (known == through && !is_before(entry, field.next[there])) continue;
       field.distance[there] = through;
-      field.next[there] = cell;
+      field.next[there] = entry.cell;
       field.goal[there] = field.goal[here];
-      queue.emplace(through, neighbour);
+      if (known != through) frontier.push({through, neighbour});
     }
-  }
+  });
 }
 
-GeodesicField NavGrid::field_to_rooms(const House& house, std::uint64_t rooms) const {
+GeodesicField NavGrid::field_to_rooms(std::uint64_t rooms) const {
   std::vector<std::int32_t> goal_cells;
-  for (std::size_t r = 0; r < house.rooms.size() && r < kMaxRooms; ++r) {
+  for (std::size_t r = 0; r < room_cells_.size() && r < kMaxRooms; ++r) {
     if ((rooms >> r & 1U) == 0) continue;
-    std::vector<std::int32_t> inside;
-    std::vector<std::int32_t> clear;
-    for (std::size_t i = 0; i < cells_.size(); ++i) {
-      if (rooms_[i] != static_cast<std::int32_t>(r)) continue;
-      inside.push_back(static_cast<std::int32_t>(i));
-      if (distance_to_edges(house.rooms[r].polygon, cells_[i]) >= kClearOfEdges) {
-        clear.push_back(inside.back());
-      }
-    }
-    const auto& chosen = clear.empty() ? inside : clear;
-    goal_cells.insert(goal_cells.end(), chosen.begin(), chosen.end());
+    goal_cells.insert(goal_cells.end(), room_cells_[r].begin(), room_cells_[r].end());
   }
   return field_to_cells(goal_cells);
 }
@@ -226,19 +279,11 @@ GeodesicField NavGrid::field_to_objects(const House& house, const CollisionMap& 
                                         std::span<const std::int32_t> objects, float reach) const {
   std::vector<GoalCell> goals;
   const auto mark = [&](std::size_t target, const TargetSight& sight, auto&& qualifies) {
-    bool any = false;
-    const Bounds& area = sight.area();
-    const int last_row = std::min(row_near(area.max.z), row_count_ - 1);
-    const int last_column = std::min(column_near(area.max.x), columns_ - 1);
-    for (int r = std::max(0, row_near(area.min.z)); r <= last_row; ++r) {
-      for (int c = std::max(0, column_near(area.min.x)); c <= last_column; ++c) {
-        const std::int32_t cell = cell_at_[static_cast<std::size_t>(r * columns_ + c)];
-        if (cell < 0 || !qualifies(cells_[static_cast<std::size_t>(cell)])) continue;
-        any = true;
-        goals.push_back({cell, static_cast<std::int8_t>(target)});
-      }
-    }
-    return any;
+    const std::size_t before = goals.size();
+    each_in(sight.area(), [&](std::int32_t cell, Vec2 place) {
+      if (qualifies(place)) goals.push_back({cell, static_cast<std::int8_t>(target)});
+    });
+    return goals.size() > before;
   };
   for (std::size_t k = 0; k < objects.size(); ++k) {
     const TargetSight sight(house, collision, robot, objects[k], reach);

@@ -7,6 +7,7 @@
 // checked with CollisionMap::blocked.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -39,6 +40,9 @@ class NavGrid {
   [[nodiscard]] int num_cells() const { return static_cast<int>(cells_.size()); }
   [[nodiscard]] std::span<const Vec2> cells() const { return cells_; }          // largest component
   [[nodiscard]] std::span<const std::int32_t> rooms() const { return rooms_; }  // room of each cell
+  /// Calls visit(cell, place) for every reachable cell of an area, and some beyond its edges.
+  template <typename Visit>
+  void each_in(const Bounds& area, Visit&& visit) const;
   /// The reachable cell nearest to a point, -1 if none is within kNearestMax.
   [[nodiscard]] int nearest_cell(Vec2 point) const;
 
@@ -58,7 +62,7 @@ class NavGrid {
   [[nodiscard]] GeodesicField field_to_goals(std::span<const GoalCell> goal_cells) const;
   /// Distances to stand inside one of the rooms, clear of their edges where they are wide enough.
   /// @param rooms  bit r: room r
-  [[nodiscard]] GeodesicField field_to_rooms(const House& house, std::uint64_t rooms) const;
+  [[nodiscard]] GeodesicField field_to_rooms(std::uint64_t rooms) const;
   /// Distances to a set of cells.
   [[nodiscard]] GeodesicField field_to_cells(std::span<const std::int32_t> goal_cells) const;
 
@@ -66,6 +70,8 @@ class NavGrid {
   [[nodiscard]] std::vector<std::uint8_t> free_places(const CollisionMap& collision,
                                                       float radius) const;
   void keep_largest_component(const std::vector<std::uint8_t>& is_free, const House& house);
+  void link_cells();
+  void sort_into_rooms(const House& house);
   [[nodiscard]] Vec2 place(int index) const;
   [[nodiscard]] int column_near(float x) const;
   [[nodiscard]] int row_near(float z) const;
@@ -76,8 +82,23 @@ class NavGrid {
   std::vector<std::int32_t> cell_at_;  // [rows * columns] index into cells_, -1 blocked
   std::vector<Vec2> cells_;
   std::vector<std::int32_t> place_of_;  // [num_cells] index into cell_at_
+  std::vector<std::uint8_t> links_;     // [num_cells] bit n: the way to neighbour n is free
   std::vector<std::int32_t> rooms_;
+  std::vector<std::vector<std::int32_t>>
+      room_cells_;  // of each room, those that walks to it end at
 };
+
+template <typename Visit>
+void NavGrid::each_in(const Bounds& area, Visit&& visit) const {
+  const int last_row = std::min(row_near(area.max.z), row_count_ - 1);
+  const int last_column = std::min(column_near(area.max.x), columns_ - 1);
+  for (int r = std::max(0, row_near(area.min.z)); r <= last_row; ++r) {
+    for (int c = std::max(0, column_near(area.min.x)); c <= last_column; ++c) {
+      const std::int32_t cell = cell_at_[static_cast<std::size_t>(r * columns_ + c)];
+      if (cell >= 0) visit(cell, cells_[static_cast<std::size_t>(cell)]);
+    }
+  }
+}
 
 /// Index of the room whose floor polygon holds the point, -1 if none (flare.md section 4.4).
 int room_at(const House& house, Vec2 point);

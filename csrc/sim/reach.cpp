@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <vector>
+#include <utility>
 
 namespace flare::sim {
 namespace {
@@ -39,46 +39,114 @@ Pose standing(const RobotSpec& robot, Vec2 disc, float yaw_deg) {
   return start_pose(robot, disc - heading(yaw_deg) * robot.body.centre_offset, yaw_deg);
 }
 
+/// How much farther than it has to be an object is from the hand that takes it, at most; less than
+/// the hand sphere, since an arm moves in steps.
+constexpr float kGraspShare = 0.9F;
+
+std::pair<float, float> apart_from(const Solid& box, Vec3 hand) {
+  const Vec3 middle = {box.base.centre.x, 0.5F * (box.y0 + box.y1), box.base.centre.z};
+  return {distance_to(box, hand), length(middle - hand)};
+}
+
+float gap_between(float low_a, float high_a, float low_b, float high_b) {
+  return std::max(low_a - high_b, low_b - high_a);
+}
+
 }  // namespace
 
-std::optional<Pose> reaching_pose(const Surroundings& around, Vec2 disc, std::int32_t object) {
-  const RobotSpec& robot = around.house.robot;
-  if (!robot.arm) return std::nullopt;
-  const ArmSpec& arm = *robot.arm;
-  const Solid box = box_of(around.house.house, around.things, object);
-  const auto aim = aim_at(robot, disc, box.base.centre);
-  const float shortest = arm.extension.low + arm.hand_length;
-  const float longest = arm.extension.high + arm.hand_length;
-  const float slack = length(box.base.half) + arm.grasp_radius;
-  if (!aim || aim->along + slack < shortest || aim->along - slack > longest) return std::nullopt;
-  Pose pose = standing(robot, disc, aim->yaw_deg);
-  if (is_body_blocked(around, pose)) return std::nullopt;
-  pose.arm.wrist_yaw_deg = std::clamp(0.0F, arm.wrist_yaw.low, arm.wrist_yaw.high);
-  const float base_y = robot.body.reference_height + arm.base.y;
-  const std::array<float, 3> heights = {0.5F * (box.y0 + box.y1), box.y1,
-                                        box.y1 + 0.7F * arm.grasp_radius};
+TargetReach::TargetReach(const LoadedHouse& house, std::int32_t object)
+    : house_(house.house),
+      solids_(house.solids),
+      robot_(house.robot),
+      box_(box_of(house.house, Rearrangement{}, object)) {
+  const ArmSpec& arm = *robot_.arm;
+  const float slack = length(box_.base.half) + arm.grasp_radius;
+  nearest_ = arm.extension.low + arm.hand_length - slack;
+  farthest_ = arm.extension.high + arm.hand_length + slack;
+  const Vec2 shoulder = {arm.base.x, arm.base.z - robot_.body.centre_offset};
+  const float reach = length(shoulder) + farthest_;
+  area_ = {box_.base.centre - Vec2{reach, reach}, box_.base.centre + Vec2{reach, reach}};
+  add_levels();
+  if (!levels_.empty()) add_rivals();
+}
+
+void TargetReach::add_levels() {
+  const ArmSpec& arm = *robot_.arm;
+  const float base_y = robot_.body.reference_height + arm.base.y;
+  const std::array<float, 3> heights = {0.5F * (box_.y0 + box_.y1), box_.y1,
+                                        box_.y1 + 0.7F * arm.grasp_radius};
+  const Footprint ground = {
+      (area_.min + area_.max) * 0.5F, (area_.max - area_.min) * 0.5F, {1.0F, 0.0F}};
   for (const float height : heights) {
-    pose.arm.lift = std::clamp(height - base_y, arm.lift.low, arm.lift.high);
+    const float lift = std::clamp(height - base_y, arm.lift.low, arm.lift.high);
+    const float hand_y = base_y + lift;
+    const bool is_known = !levels_.empty() && levels_.back().lift == lift;
+    if (is_known || gap_between(box_.y0, box_.y1, hand_y, hand_y) >= arm.grasp_radius) continue;
+    std::vector<const Solid*> met;
+    solids_.any_near(ground, [&](const Solid& solid) {
+      const bool is_met = gap_between(solid.y0, solid.y1, hand_y, hand_y) <= arm.radius;
+      if (is_met && overlaps(bounds_of(solid.base), area_)) met.push_back(&solid);
+      return false;
+    });
+    std::sort(met.begin(), met.end());
+    met.erase(std::unique(met.begin(), met.end()), met.end());
+    levels_.push_back({lift, {}});
+    for (const Solid* solid : met) levels_.back().solids.push_back(*solid);
+  }
+}
+
+/// An object as near to the hand as this one is no farther from this one than twice that.
+void TargetReach::add_rivals() {
+  const float reach = 2.0F * robot_.arm->grasp_radius;
+  const Bounds own = bounds_of(box_.base);
+  for (std::int32_t i = 0; i < static_cast<std::int32_t>(house_.objects.size()); ++i) {
+    const Object& other = house_.objects[static_cast<std::size_t>(i)];
+    const float half = 0.5F * length(Vec2{other.size.x, other.size.z});
+    if (i == box_.object || !other.pickupable ||
+        gap_between(own.min.x, own.max.x, other.center.x - half, other.center.x + half) > reach ||
+        gap_between(own.min.z, own.max.z, other.center.z - half, other.center.z + half) > reach) {
+      continue;
+    }
+    rivals_.push_back(box_of(house_, Rearrangement{}, i));
+  }
+}
+
+/// As graspable_object says, with all but what is near left out.
+bool TargetReach::takes(const Pose& pose, const Level& level) const {
+  const Vec3 hand = hand_of(robot_, pose).center;
+  const auto own = apart_from(box_, hand);
+  if (own.first >= kGraspShare * robot_.arm->grasp_radius) return false;
+  const bool is_nearest = std::all_of(rivals_.begin(), rivals_.end(), [&](const Solid& other) {
+    return std::pair(own, box_.object) < std::pair(apart_from(other, hand), other.object);
+  });
+  return is_nearest && !is_arm_in(robot_, pose, level.solids);
+}
+
+std::optional<Pose> TargetReach::pose_at(Vec2 disc) const {
+  if (levels_.empty()) return std::nullopt;
+  const ArmSpec& arm = *robot_.arm;
+  const auto aim = aim_at(robot_, disc, box_.base.centre);
+  if (!aim || aim->along < nearest_ || aim->along > farthest_) return std::nullopt;
+  Pose pose = standing(robot_, disc, aim->yaw_deg);
+  pose.arm.wrist_yaw_deg = std::clamp(0.0F, arm.wrist_yaw.low, arm.wrist_yaw.high);
+  for (const Level& level : levels_) {
+    pose.arm.lift = level.lift;
     for (const float depth : kDepths) {
       const float wanted = aim->along - depth - arm.hand_length;
       pose.arm.extension = std::clamp(wanted, arm.extension.low, arm.extension.high);
-      if (distance_to(box, hand_of(robot, pose).center) >= 0.9F * arm.grasp_radius) continue;
-      if (!is_arm_blocked(around, pose)) return pose;
+      if (takes(pose, level)) return pose;
     }
   }
   return std::nullopt;
 }
 
 GeodesicField field_to_reach(const LoadedHouse& house, std::span<const std::int32_t> objects) {
-  const Rearrangement nothing;
-  const Surroundings around = {house, nothing};
-  const auto cells = house.grid.cells();
   std::vector<NavGrid::GoalCell> goals;
   for (std::size_t k = 0; k < objects.size(); ++k) {
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      if (!reaching_pose(around, cells[i], objects[k])) continue;
-      goals.push_back({static_cast<std::int32_t>(i), static_cast<std::int8_t>(k)});
-    }
+    const TargetReach reach(house, objects[k]);
+    house.grid.each_in(reach.area(), [&](std::int32_t cell, Vec2 place) {
+      if (reach.pose_at(place)) goals.push_back({cell, static_cast<std::int8_t>(k)});
+    });
   }
   return house.grid.field_to_goals(goals);
 }

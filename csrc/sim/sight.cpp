@@ -9,10 +9,6 @@ namespace {
 
 constexpr float kSlab = 0.1F;  // m, thickness of a table's top
 
-bool overlaps(const Bounds& a, const Bounds& b) {
-  return a.min.x <= b.max.x && b.min.x <= a.max.x && a.min.z <= b.max.z && b.min.z <= a.max.z;
-}
-
 bool holds(const Object& object, Vec3 point) {
   const Vec2 flat = {point.x, point.z};
   return std::abs(point.y - object.center.y) <= 0.5F * object.size.y + 0.02F &&

@@ -194,6 +194,13 @@ bool is_body_blocked(const Surroundings& around, const Pose& pose) {
   });
 }
 
+bool is_arm_in(const RobotSpec& robot, const Pose& pose, std::span<const Solid> solids) {
+  if (solids.empty()) return false;
+  const ArmShape shape = unfolded_shape(robot, pose);
+  return std::any_of(solids.begin(), solids.end(),
+                     [&](const Solid& solid) { return shape.touches(solid); });
+}
+
 bool is_arm_blocked(const Surroundings& around, const Pose& pose) {
   return hits(around, shape_of(around, pose), ArmShape{});
 }

@@ -12,6 +12,7 @@
 
 #include <array>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "sim/kinematics.hpp"
@@ -32,6 +33,9 @@ Solid current_box(const Surroundings& around, const Pose& pose, std::int32_t obj
 
 /// Would the body overlap a wall or an object there? Turning matters: the disc is off the pose.
 bool is_body_blocked(const Surroundings& around, const Pose& pose);
+
+/// Does the unfolded arm, its hand empty, overlap one of these where its joints put it?
+bool is_arm_in(const RobotSpec& robot, const Pose& pose, std::span<const Solid> solids);
 
 /// Would the arm or what it holds overlap something there? False for a stowed arm.
 bool is_arm_blocked(const Surroundings& around, const Pose& pose);

@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "core/rng.hpp"
 #include "sim/expert.hpp"
+#include "sim/field_cache.hpp"
 #include "sim/grasp.hpp"
 
 namespace flare::sim {
@@ -136,24 +137,26 @@ void World::check_state(const LoadedHouse& house, const WorldState& state) {
 }
 
 void World::reset(std::shared_ptr<const LoadedHouse> house, const EpisodeSpec& spec,
-                  GoalFields fields) {
+                  FieldCache* fields) {
   check(*house, spec);
   house_ = std::move(house);
-  fields_ = std::move(fields);
+  fields_ = fields;
   state_ = WorldState{};
   state_.spec = spec;
   state_.pose = start_pose(house_->robot, {spec.x, spec.z}, spec.yaw_deg);
   state_.cameras = draw_cameras(house_->robot, spec);
   enter_room();
+  find_field();
   note_progress();
   state_.stalled = 0;
 }
 
 void World::restore(std::shared_ptr<const LoadedHouse> house, const WorldState& state,
-                    GoalFields fields) {
+                    FieldCache* fields) {
   house_ = std::move(house);
-  fields_ = std::move(fields);
+  fields_ = fields;
   state_ = state;
+  find_field();
 }
 
 std::span<const std::int32_t> World::targets() const { return targets_of(state_.spec); }
@@ -237,21 +240,26 @@ bool World::move(Action action) {
   }
   state_.travelled += length(target->position - pose().position);
   state_.pose = *target;
-  enter_room();
+  const bool is_new_room = enter_room();
+  if (is_new_room && state_.spec.goal == static_cast<std::int32_t>(Goal::kVisitRooms)) {
+    find_field();  // the walk leads on to another room: progress is measured afresh
+    state_.best_geodesic = -1.0F;
+  }
   return true;
 }
 
-void World::enter_room() {
+bool World::enter_room() {
   const int room = room_at(house_->house, pose().position);
-  if (room < 0 || room >= kMaxRooms) return;
+  if (room < 0 || room >= kMaxRooms) return false;
   state_.last_room = room;
   const std::uint64_t bit = std::uint64_t{1} << static_cast<unsigned>(room);
   const bool is_new = (state_.rooms_seen & bit) == 0;
   state_.rooms_seen |= bit;
-  // The walk of visit_rooms leads on to another room: progress is measured afresh.
-  if (is_new && state_.spec.goal == static_cast<std::int32_t>(Goal::kVisitRooms)) {
-    state_.best_geodesic = -1.0F;
-  }
+  return is_new;
+}
+
+void World::find_field() {
+  field_ = fields_ == nullptr ? nullptr : fields_->get(house_, state_.spec, state_.rooms_seen);
 }
 
 bool World::report_room() {
@@ -260,22 +268,6 @@ bool World::report_room() {
   if ((state_.rooms_reported & bit) != 0) return false;
   state_.rooms_reported |= bit;
   return true;
-}
-
-const GeodesicField* World::field() const {
-  if (fields_.empty()) return nullptr;
-  if (state_.spec.goal != static_cast<std::int32_t>(Goal::kVisitRooms)) return fields_[0].get();
-  const int cell = house_->grid.nearest_cell(disc_centre(robot().body, pose()));
-  const GeodesicField* nearest = nullptr;
-  float least = -1.0F;
-  for (std::size_t r = 0; cell >= 0 && r < fields_.size(); ++r) {
-    const float distance = fields_[r]->distance[static_cast<std::size_t>(cell)];
-    if ((state_.rooms_seen >> r & 1U) != 0 || distance < 0.0F) continue;
-    if (least >= 0.0F && least <= distance) continue;
-    least = distance;
-    nearest = fields_[r].get();
-  }
-  return nearest;
 }
 
 void World::note_progress() {

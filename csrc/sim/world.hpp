@@ -14,9 +14,7 @@
 
 namespace flare::sim {
 
-/// What leads to an episode's goal: for visit_rooms one field per room, else one, or none without
-/// targets.
-using GoalFields = std::vector<std::shared_ptr<const GeodesicField>>;
+class FieldCache;
 
 /// Pixels of each target in the two cameras' images, [num_targets] each.
 struct TargetPixels {
@@ -109,8 +107,9 @@ class World {
   static void check_state(const LoadedHouse& house, const WorldState& state);
 
   /// Starts an episode. Throws as check does, then changes nothing.
-  /// @param fields  FieldCache::get of the same house and spec
-  void reset(std::shared_ptr<const LoadedHouse> house, const EpisodeSpec& spec, GoalFields fields);
+  /// @param fields  asked for what leads to the goal, then and whenever that changes; lives as long
+  ///                as the episode. nullptr: nothing does
+  void reset(std::shared_ptr<const LoadedHouse> house, const EpisodeSpec& spec, FieldCache* fields);
 
   /// Executes one action of the robot. A motion that is blocked, and one of a joint at its stop,
   /// fails and changes nothing. done moves nothing; sub_done reports the room the agent is in, or
@@ -129,16 +128,16 @@ class World {
   [[nodiscard]] std::span<const std::int32_t> targets() const;
   [[nodiscard]] const RobotSpec& robot() const { return house_->robot; }
   [[nodiscard]] const Pose& pose() const { return state_.pose; }
-  /// For looking ahead with moved() and reaching_pose(); refers to this world.
+  /// For looking ahead with moved(); refers to this world.
   [[nodiscard]] Surroundings surroundings() const { return {*house_, state_.things}; }
   void restore(std::shared_ptr<const LoadedHouse> house, const WorldState& state,
-               GoalFields fields);
+               FieldCache* fields);
 
   void write_facts(const TargetPixels& pixels, Facts& facts) const;
 
-  /// The field that leads to the goal from here, nullptr without: of visit_rooms that of the
-  /// nearest room not seen yet.
-  [[nodiscard]] const GeodesicField* field() const;
+  /// The field that leads to the goal, of visit_rooms to the nearest room not seen yet; nullptr
+  /// without.
+  [[nodiscard]] const GeodesicField* field() const { return field_.get(); }
 
   /// The next action of the expert for the episode's goal (expert.hpp). Keeps its plan in the
   /// state.
@@ -149,7 +148,8 @@ class World {
   void end_step(Action action, bool is_moved);
   bool move(Action action);  // false if it fails
   void note_progress();
-  void enter_room();
+  bool enter_room();  // true if it was not seen before
+  void find_field();
   bool report_room();  // false if the room was reported before, or there is none
   void write_rooms(Facts& facts) const;
   void write_targets(const TargetPixels& pixels, Facts& facts) const;
@@ -157,7 +157,8 @@ class World {
   void write_walk(Facts& facts) const;
 
   std::shared_ptr<const LoadedHouse> house_;
-  GoalFields fields_;
+  FieldCache* fields_ = nullptr;
+  std::shared_ptr<const GeodesicField> field_;
   WorldState state_;
 };
 

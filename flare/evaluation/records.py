@@ -14,7 +14,7 @@ from flare.run_folder import RunFolder
 from flare.tasks.mixture import TaskMixture
 from flare.tasks.registry import TASK_NAMES
 from flare.tasks.sampler import Episodes, describe_goal
-from flare.tasks.scene import MAX_ROOMS
+from flare.tasks.scene import MAX_ROOMS, Goal
 from flare.worlds.embedded import EPISODE_DTYPE, House
 
 _VIDEOS = 3  # kept of each evaluation
@@ -74,6 +74,10 @@ def load_frozen(path: Path, house_file: Path, mixture: TaskMixture) -> FrozenEpi
         target_types=[episode.target_type for episode in file.episodes],
         instructions=[episode.instruction for episode in file.episodes],
         shortest_paths=np.array([e.shortest_path for e in file.episodes], np.float32),
+        goals=[
+            Goal(label=e.target_type, words=e.instruction, targets=e.targets, rooms=e.rooms)
+            for e in file.episodes
+        ],
     )
     return FrozenEpisodes(
         episodes=episodes, expert_lengths=[episode.expert_length for episode in file.episodes]

@@ -20,6 +20,7 @@ from flare.houses.schema import SCHEMA
 from flare.houses.statistics import HouseStatistics, file_statistics
 from flare.houses.statistics_table import statistics_table
 from flare.rng import check_seed
+from flare.signals import StopFlag
 
 _MOST_SHOWN = 8  # types in a line of the check's summary
 
@@ -92,17 +93,21 @@ class StatsConfig:
 
 def run_generate(config: GenerateConfig) -> int:
     """Write the house files of each split that is asked for."""
-    with Console("houses generate") as console:
+    with Console("houses generate") as console, StopFlag() as stop:
         for split, count in (("train", config.train), ("val", config.val), ("test", config.test)):
-            if count > 0:
-                _generate_split(config, split, count, console)
+            if count > 0 and not _generate_split(config, split, count, console, stop):
+                console.message(f"stopped by {stop.reason}; files that were finished stay")
+                return 130
     return 0
 
 
-def _generate_split(config: GenerateConfig, split: str, count: int, console: Console) -> None:
+def _generate_split(
+    config: GenerateConfig, split: str, count: int, console: Console, stop: StopFlag
+) -> bool:
+    """Write one file; False when someone asked to stop before its end."""
     path = config.out / f"{split}.jsonl.gz"
     with console.stage(split, total=count, unit="houses") as stage:
-        generate_houses(
+        is_written = generate_houses(
             path,
             count=count,
             split=split,
@@ -110,8 +115,11 @@ def _generate_split(config: GenerateConfig, split: str, count: int, console: Con
             config=config.generator,
             num_workers=config.num_workers or len(os.sched_getaffinity(0)),
             progress=lambda done: stage.update(completed=done),
+            should_stop=lambda: stop.requested,
         )
-    console.message(f"wrote {path}")
+    if is_written:
+        console.message(f"wrote {path}")
+    return is_written
 
 
 def run_show(config: ShowConfig) -> int:

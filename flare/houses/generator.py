@@ -5,8 +5,10 @@ and two splits never share a house because the split is part of every random num
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -147,7 +149,8 @@ def generate_houses(
     config: GeneratorConfig,
     num_workers: int = 1,
     progress: Callable[[int], None] | None = None,
-) -> None:
+    should_stop: Callable[[], bool] | None = None,
+) -> bool:
     """Write a file of houses, the same bytes for any number of workers.
 
     Args:
@@ -158,6 +161,9 @@ def generate_houses(
         config: what the houses are to be like.
         num_workers: processes; 1 makes the houses in this one.
         progress: called after each house with the number made so far.
+        should_stop: asked after each house; True leaves the file unwritten.
+
+    Returns: whether the file was written.
     """
     if count < 1:
         raise UserError(f"is {count}", key="count", mend="make at least one house")
@@ -168,12 +174,37 @@ def generate_houses(
             yield house
             if progress is not None:
                 progress(made)
+            if should_stop is not None and should_stop():
+                raise _Stopped
 
-    if num_workers <= 1:
-        write_houses(path, counted(map(make, range(count))))
-        return
-    with ProcessPoolExecutor(num_workers) as pool:
-        write_houses(path, counted(pool.map(make, range(count), chunksize=_CHUNK)))
+    try:
+        if num_workers <= 1:
+            write_houses(path, counted(map(make, range(count))))
+            return True
+        with ProcessPoolExecutor(num_workers) as pool:
+            try:
+                with _interrupts_blocked():  # the workers start here
+                    houses = pool.map(make, range(count), chunksize=_CHUNK)
+                write_houses(path, counted(houses))
+            finally:  # of what is left after a stop or an error nothing is made
+                pool.shutdown(wait=False, cancel_futures=True)
+    except _Stopped:
+        return False
+    return True
+
+
+class _Stopped(Exception):
+    """should_stop said so."""
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Processes started within never see Ctrl-C, which reaches all: we tell them when to stop."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _attempt(config: GeneratorConfig, room_types: Sequence[str], draws: Draws) -> Document | None:

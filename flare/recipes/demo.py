@@ -64,14 +64,14 @@ class DemoConfig:
     num_threads: int = 0  # of PyTorch; 0: one per core
     num_train_houses: int = 300
     num_val_houses: int = 60
-    num_demonstrations: int = 4000  # expert episodes
+    num_demonstrations: int = 3000  # expert episodes
     num_eval_episodes: int = 200
     goal_types: tuple[str, ...] = GOAL_TYPES
     max_steps: int = 100
     max_distance: float = 3.0  # m to walk from the start until the goal is within 2 m
     max_start_turn_deg: float = 30.0  # a start looks at most this far away from its goal
     num_envs: int = 64
-    finetune_steps: int = 300_000
+    finetune_steps: int = 600_000
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     ppo: PPOConfig = field(default_factory=demo_preset)
@@ -165,10 +165,13 @@ class Demo:
                         config=generator_config(config),
                         num_workers=config.world.threads,
                         progress=lambda _: stage.update(advance=1),
+                        should_stop=lambda: self.stop.requested,
                     )
                 else:
                     documents = [json.loads(text) for _, text in read_houses(source, limit=count)]
                     stage.update(advance=write_houses(path, documents))
+            if self.stop.requested:
+                return
         threads = config.world.threads
         self.train_houses = load_house_file(self.train_file, num_threads=threads)
         self.val_houses = load_house_file(self.val_file, num_threads=threads)

@@ -155,6 +155,8 @@ class Finetuner:
     def _open_logs(self, *, iteration: int, episode_lines: int) -> None:
         """Open both logs behind what the checkpoint knows; UserError if less than that is there."""
         self.episodes = EpisodeLog(self.run.episodes, keep_lines=episode_lines)
+        # A checkpoint may come before the first iteration: someone stops at once.
+        self.state.counters["episode_lines"] = self.episodes.num_lines
         try:
             self.metrics = MetricsLog.resume(
                 self.run.metrics,

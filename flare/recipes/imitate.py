@@ -119,13 +119,13 @@ def imitate(
         sums: dict[str, float] = {}
         chosen_batches = batches.epoch(epoch, config.batch_size)
         for chosen in chosen_batches:
+            if should_stop():
+                return
             stats = imitation_update(
                 policy, optimizer, batches.batch(chosen), max_grad_norm=config.max_grad_norm
             )
             schedule.step()
             stage.update(advance=len(chosen))
-            if should_stop():
-                return
             for name, value in stats.items():
                 sums[name] = sums.get(name, 0.0) + value / len(chosen_batches)
         on_epoch(epoch + 1, sums)

@@ -113,6 +113,8 @@ class Pretraining:
                 policy, self._views(policy.image_encoder.grid), self.encoder,
                 len(self.goal_types), stage, should_stop,
             )  # fmt: skip
+        if should_stop():
+            return None
         views = self.encoder.num_views
         metrics.append({"stage": "encoder", "iteration": 1, "step": views, **stats})
         total = self.imitation.num_epochs * demonstrations.num_episodes

@@ -26,7 +26,12 @@ class ObjNavAffordance(ObjectNav):
             items = [item for item in scene.objects if item.type in affordance.types]
             if 1 <= len(items) <= MAX_TARGETS:
                 goals.append(
-                    Goal(label=affordance.purpose, words=_words(affordance), targets=indices(items))
+                    Goal(
+                        label=affordance.purpose,
+                        words=_words(affordance),
+                        targets=indices(items),
+                        details=(("affordance", affordance.purpose),),
+                    )
                 )
         return goals
 

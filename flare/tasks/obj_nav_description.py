@@ -39,7 +39,10 @@ class ObjNavDescription(ObjectNav):
                 fitting = [look for look in looks if look[1] == color and size in ("", look[0])]
                 if len(fitting) == 1:
                     words = " ".join(filter(None, ("the", size, color, words_of_type(name))))
-                    goals.append(Goal(label=name, words=words, targets=(item.index,)))
+                    details = (("description", words),)
+                    goals.append(
+                        Goal(label=name, words=words, targets=(item.index,), details=details)
+                    )
         return goals
 
     def vocabulary(self, types: tuple[str, ...]) -> Iterable[str]:

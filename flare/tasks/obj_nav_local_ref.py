@@ -60,7 +60,7 @@ def _near(items: list[SceneObject], neighbours: list[list[str]]) -> Iterator[Goa
     for a, b in pairs:
         answers = [i for i, near in zip(items, neighbours, strict=True) if a in near and b in near]
         first, second = (with_article(words_of_type(name)) for name in (a, b))
-        yield from _goal(items, answers, f"{noun} near {first} and {second}", "near")
+        yield from _goal(items, answers, f"{noun} near {first} and {second}", "near", (a, b))
 
 
 def _on(items: list[SceneObject], scene: Scene) -> Iterator[Goal]:
@@ -68,12 +68,23 @@ def _on(items: list[SceneObject], scene: Scene) -> Iterator[Goal]:
     noun = with_article(words_of_type(items[0].type))
     for below in sorted(object_types().intersection(parents.values())):
         answers = [item for item in items if parents.get(item.index) == below]
-        yield from _goal(items, answers, f"{noun} on {with_article(words_of_type(below))}", "on")
+        words = f"{noun} on {with_article(words_of_type(below))}"
+        yield from _goal(items, answers, words, "on", (below,))
 
 
 def _goal(
-    items: list[SceneObject], answers: list[SceneObject], words: str, family: str
+    items: list[SceneObject],
+    answers: list[SceneObject],
+    words: str,
+    family: str,
+    landmarks: tuple[str, ...],
 ) -> Iterator[Goal]:
     is_told_apart = len(answers) < len(items) or len(items) == 1
     if is_told_apart and len(answers) <= MAX_TARGETS:
-        yield Goal(label=items[0].type, words=words, targets=indices(answers), family=family)
+        yield Goal(
+            label=items[0].type,
+            words=words,
+            targets=indices(answers),
+            family=family,
+            details=(("reference_type", family), ("reference_synsets", landmarks)),
+        )

@@ -34,10 +34,9 @@ class ObjNavRelAttribute(ObjectNav):
                 here = [item for item in items if item.room == room]
                 if here:
                     inside[name] = here
-            place = words_of_type(room_type)
             for name, items in inside.items():
                 if len(items) >= 2 and (not types or name in types):
-                    goals.extend(_standing_out(items, inside, place))
+                    goals.extend(_standing_out(items, inside, room_type))
         return goals
 
     def vocabulary(self, types: tuple[str, ...]) -> Iterable[str]:
@@ -47,14 +46,21 @@ class ObjNavRelAttribute(ObjectNav):
 
 
 def _standing_out(
-    items: list[SceneObject], inside: dict[str, list[SceneObject]], place: str
+    items: list[SceneObject], inside: dict[str, list[SceneObject]], room_type: str
 ) -> Iterator[Goal]:
     """Goals among the instances of one type in one room, with every landmark there."""
     name, noun = items[0].type, words_of_type(items[0].type)
+    place, room = words_of_type(room_type), ("room_type", room_type)
     smallest, next_one = sorted(items, key=lambda item: item.volume)[:2]
     if smallest.volume <= _SMALLER * next_one.volume:
         words = f"the smallest {noun} in the {place}"
-        yield Goal(label=name, words=words, targets=(smallest.index,), family="smallest")
+        yield Goal(
+            label=name,
+            words=words,
+            targets=(smallest.index,),
+            family="smallest",
+            details=(room, ("rel_attribute", "smallest")),
+        )
     for landmark_type, landmarks in inside.items():
         if landmark_type == name or len(landmarks) != 1 or landmark_type not in object_types():
             continue
@@ -67,4 +73,7 @@ def _standing_out(
         ):
             if abs(far[winner] - far[rival]) >= _MARGIN:
                 words = f"the {noun} {family} the {there} in the {place}"
-                yield Goal(label=name, words=words, targets=(winner,), family=family)
+                details = (room, ("rel_attribute", (family, landmark_type)))
+                yield Goal(
+                    label=name, words=words, targets=(winner,), family=family, details=details
+                )

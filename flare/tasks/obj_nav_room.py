@@ -26,7 +26,10 @@ class ObjNavRoom(ObjectNav):
                 inside = [item for item in items if item.room == room]
                 if 1 <= len(inside) <= MAX_TARGETS:
                     words = f"{with_article(words_of_type(name))} in the {place}"
-                    goals.append(Goal(label=name, words=words, targets=indices(inside)))
+                    details = (("room_type", room_type),)
+                    goals.append(
+                        Goal(label=name, words=words, targets=indices(inside), details=details)
+                    )
         return goals
 
     def vocabulary(self, types: tuple[str, ...]) -> Iterable[str]:

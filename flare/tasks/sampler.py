@@ -69,6 +69,17 @@ class Episodes:
     target_types: list[str]  # labels of the goals: an object type, a room type, a purpose
     instructions: list[str]
     shortest_paths: NDArray[np.float32]  # [n] m, -1 where the task defines none
+    goals: list[Goal]
+
+    def take(self, rows: NDArray[np.int64]) -> "Episodes":
+        """These of the episodes, in this order."""
+        return Episodes(
+            specs=self.specs[rows],
+            target_types=[self.target_types[i] for i in rows],
+            instructions=[self.instructions[i] for i in rows],
+            shortest_paths=self.shortest_paths[rows],
+            goals=[self.goals[i] for i in rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +150,21 @@ class EpisodeSampler:
         n = len(env)
         specs = np.zeros(n, self.episode_dtype)
         paths = np.empty(n, np.float32)
-        labels: list[str] = []
+        goals: list[Goal] = []
         sentences: list[str] = []
         for i in range(n):
             key = (self.seed, int(env[i]), int(episode[i]))
             task = self._task(key)
             goal, paths[i] = self._fill(specs[i : i + 1], task, key)
-            labels.append(goal.label)
+            goals.append(goal)
             verb = int(keyed_bits(*key, draw=_VERB) >> np.uint64(32))
             sentences.append(task.sentence(goal, verb))
         return Episodes(
-            specs=specs, target_types=labels, instructions=sentences, shortest_paths=paths
+            specs=specs,
+            target_types=[goal.label for goal in goals],
+            instructions=sentences,
+            shortest_paths=paths,
+            goals=goals,
         )
 
     def _task(self, key: tuple[int, int, int]) -> Task:

@@ -22,11 +22,11 @@ class HouseView(Protocol):
         ...
 
     def objects(self) -> Sequence[Mapping[str, Any]]:
-        """Objects in index order, with the keys that SceneObject names."""
+        """Objects in index order, with the keys that SceneObject names and "id"."""
         ...
 
     def rooms(self) -> Sequence[Mapping[str, Any]]:
-        """Rooms in index order; of each the key "type" is read."""
+        """Rooms in index order; of each the keys "type" and "id" are read."""
         ...
 
     def reachable(self) -> NDArray[np.float32]:
@@ -81,6 +81,9 @@ class Goal:
     # Goals of a family share its chance to be drawn, so that many goals of one kind ("closest to")
     # do not crowd out the few of another ("smallest").
     family: str = ""
+    # What the published task specs say beside targets: names and values of their keys, with object
+    # types in place of synsets.
+    details: tuple[tuple[str, str | tuple[str, ...]], ...] = ()
 
 
 class Scene:

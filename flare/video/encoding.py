@@ -1,7 +1,7 @@
 """Video files from pictures, H.264 or VP9; the same pictures give the same bytes."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import IO
@@ -43,20 +43,49 @@ def encode(
         crf: quality on H.264's scale, lower is better.
         fps: pictures a second.
     """
-    name, container, _ = codec
-    with av.open(out, "w", format=container) as output:
-        stream: av.VideoStream | None = None
+    with Encoder(out, codec, _options(codec[0], crf), fps=fps) as encoder:
         for picture in pictures:
-            if stream is None:
-                added = output.add_stream(name, rate=fps, options=_options(name, crf))
-                assert isinstance(added, av.VideoStream)
-                stream = added
-                stream.height, stream.width = picture.shape[:2]
-                stream.pix_fmt = "yuv420p"
-                stream.codec_context.thread_count = 1  # the same bytes on every machine
-            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        if stream is not None:
-            output.mux(stream.encode())
+            encoder.add(picture)
+
+
+class Encoder:
+    """One video, picture by picture. It holds some pictures back until it is closed."""
+
+    def __init__(
+        self, out: IO[bytes], codec: Codec, options: Mapping[str, str], *, fps: Fraction | int
+    ) -> None:
+        """Begin a video in an open, seekable file; ``options`` are FFmpeg's of the codec."""
+        self._name, container, _ = codec
+        self._output = av.open(out, "w", format=container)
+        self._options, self._fps = dict(options), fps
+        self._stream: av.VideoStream | None = None
+
+    def add(self, picture: Picture) -> None:
+        """Append a picture of the first one's size."""
+        if self._stream is None:
+            added = self._output.add_stream(self._name, rate=self._fps, options=self._options)
+            assert isinstance(added, av.VideoStream)
+            self._stream = added
+            added.height, added.width = picture.shape[:2]
+            added.pix_fmt = "yuv420p"
+            added.codec_context.thread_count = 1  # the same bytes on every machine
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        self._output.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Write what was held back and the file's index."""
+        if self._stream is not None:
+            self._output.mux(self._stream.encode())
+        self._output.close()
+
+    def __enter__(self) -> "Encoder":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self.close()
+        else:
+            self._output.close()
 
 
 def encode_bytes(pictures: Sequence[Picture], codec: Codec, *, crf: int, fps: int) -> bytes:

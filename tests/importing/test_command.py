@@ -10,8 +10,10 @@ from flare import cli
 from flare.agent import load_agent
 from flare.checkpoint import load_checkpoint
 from flare.houses.files import write_houses
+from flare.houses.generator import GeneratorConfig, generate_houses
 from flare.policy.observation import Observation
 from flare.specs import ACTION_NAMES
+from flare.tasks.registry import TASKS
 from tests.importing.original_files import (
     FIRST_RELEASE,
     LAYOUTS,
@@ -192,15 +194,19 @@ def ready(tmp_path, tokenizer):
     return tmp_path / "run", houses
 
 
-def test_an_imported_checkpoint_is_evaluated(ready):
-    folder, houses = ready
+def test_an_imported_checkpoint_is_evaluated_on_every_task(ready, tmp_path):
+    folder, _ = ready
+    houses = tmp_path / "generated.jsonl.gz"
+    generate_houses(houses, count=2, split="val", seed=1, config=GeneratorConfig())
     code = run(
-        "eval", folder, "--houses", houses, "--num-episodes", 2, "--world.num-envs", 2,
-        "--task.max-steps", 3, "--task.names", "ObjectNav", "RoomVisit",
+        "eval", folder, "--houses", houses, "--num-episodes", 40, "--world.num-envs", 4,
+        "--task.max-steps", 2, "--task.names", *TASKS,
     )  # fmt: skip
     assert code == 0
     lines = (folder / "eval" / "eval.jsonl").read_text().splitlines()
-    assert [json.loads(line)["episode"] for line in lines] == [0, 1]
+    records = [json.loads(line) for line in lines]
+    assert [r["episode"] for r in records] == list(range(40))
+    assert {r["task"] for r in records} == set(TASKS)
 
 
 def test_an_imported_checkpoint_is_fine_tuned(ready, tmp_path):

@@ -37,7 +37,7 @@ struct Play {
   World world;
   Play(House plan, const EpisodeSpec& spec)
       : house(std::make_shared<const LoadedHouse>(std::move(plan), stretch())) {
-    world.reset(house, spec, {});
+    world.reset(house, spec, nullptr);
   }
   /// Facts after the action.
   Facts act(Action action, int times = 1) {
@@ -337,15 +337,18 @@ TEST_CASE("surroundings: out of what was put down in the own place, never deeper
   CHECK(moved(around, pose, Action::kRotateLeft));
 }
 
-TEST_CASE("reach: a pose that reaching_pose gives takes the object when it is walked to") {
+TEST_CASE("reach: every pose found takes the object, and no other, when it is walked to") {
   House plan = two_rooms(1.5F, 2.5F);
   add_box(plan, {3, 0.3F, 3.6F}, {1.2F, 0.6F, 0.6F});
   const int apple = add_light(plan, {3, 0.64F, 3.5F}, {0.08F, 0.08F, 0.08F});
+  // Nearer to the hand than the apple from some places, and something that stands over both.
+  add_light(plan, {3.1F, 0.66F, 3.45F}, {0.1F, 0.12F, 0.1F});
+  add_box(plan, {2.75F, 1, 3.6F}, {0.1F, 0.8F, 0.6F}, 20);
   const LoadedHouse house(plan, stretch());
-  const Rearrangement nothing;
+  const TargetReach reach(house, apple);
   int found = 0;
   for (const Vec2 cell : house.grid.cells()) {
-    const auto pose = reaching_pose({house, nothing}, cell, apple);
+    const auto pose = reach.pose_at(cell);
     if (!pose) continue;
     ++found;
     CHECK(length(disc_centre(stretch()->body, *pose) - cell) < 1e-4F);
@@ -355,6 +358,8 @@ TEST_CASE("reach: a pose that reaching_pose gives takes the object when it is wa
     Pose stowed = *pose;
     stowed.arm.extension = stretch()->arm->rest.extension;
     CHECK_FALSE(is_way_blocked({house, things}, stowed, *pose));
+    CHECK(cell.x >= reach.area().min.x);
+    CHECK(cell.z <= reach.area().max.z);
   }
   CHECK(found > 10);
   const std::vector<std::int32_t> targets = {apple};

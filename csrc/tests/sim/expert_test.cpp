@@ -46,7 +46,7 @@ Played play(House plan, const EpisodeSpec& spec, int most = 200) {
   const auto house = std::make_shared<const LoadedHouse>(std::move(plan), stretch());
   FieldCache cache{1U << 20U};
   World world;
-  world.reset(house, spec, cache.get(house, spec));
+  world.reset(house, spec, &cache);
   const std::array<std::int32_t, kMaxTargets> none{};
   const std::span<const std::int32_t> unseen(none.data(), world.targets().size());
   Played played;
@@ -83,10 +83,10 @@ TEST_CASE("expert: a hand that is full of something else is emptied first") {
   spec.targets[0] = 1;
   FieldCache cache{1U << 20U};
   World world;
-  world.reset(house, spec, cache.get(house, spec));
+  world.reset(house, spec, &cache);
   WorldState state = world.state();
   state.things.held = 0;
-  world.restore(house, state, cache.get(house, spec));
+  world.restore(house, state, &cache);
   CHECK(world.expert_action({}) == Action::kDropoff);
 }
 

@@ -3,8 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <map>
+#include <set>
+#include <utility>
 #include <vector>
 
+#include "core/rng.hpp"
 #include "sim/field_cache.hpp"
 #include "tests/sim/house_fixture.hpp"
 
@@ -71,6 +75,89 @@ TEST_CASE("nav grid: following next walks down the field to a goal") {
       CHECK(field.distance[next] < field.distance[i]);
     }
   }
+}
+
+/// Dijkstra as in the textbooks, places settled one by one in the order of (distance, number).
+GeodesicField settled_one_by_one(const NavGrid& grid,
+                                 std::span<const NavGrid::GoalCell> goal_cells) {
+  const auto size = static_cast<std::size_t>(grid.num_cells());
+  GeodesicField field{std::vector<float>(size, -1.0F), std::vector<std::int32_t>(size, -1),
+                      std::vector<std::int8_t>(size, -1)};
+  std::map<std::pair<long, long>, std::size_t> at;  // column, row
+  const auto place_of = [&](std::size_t cell) {
+    const Vec2 point = grid.cells()[cell] * (1.0F / NavGrid::kSpacing);
+    return std::pair(std::lround(point.x), std::lround(point.z));
+  };
+  for (std::size_t i = 0; i < size; ++i) at[place_of(i)] = i;
+  std::set<std::pair<float, std::size_t>> open;
+  for (const auto& [cell, goal] : goal_cells) {
+    const auto i = static_cast<std::size_t>(cell);
+    if (!open.emplace(0.0F, i).second) continue;
+    field.distance[i] = 0.0F;
+    field.next[i] = cell;
+    field.goal[i] = goal;
+  }
+  while (!open.empty()) {
+    const auto [distance, here] = *open.begin();
+    open.erase(open.begin());
+    const auto [column, row] = place_of(here);
+    for (long dr = -1; dr <= 1; ++dr) {
+      for (long dc = -1; dc <= 1; ++dc) {
+        const auto found = at.find({column + dc, row + dr});
+        const bool is_open = found != at.end() && at.count({column + dc, row}) != 0 &&
+                             at.count({column, row + dr}) != 0;
+        if (!is_open || (dr == 0 && dc == 0)) continue;
+        const float cost = dr != 0 && dc != 0 ? 1.41421356F * NavGrid::kSpacing : NavGrid::kSpacing;
+        float& known = field.distance[found->second];
+        if (known >= 0.0F && known <= distance + cost) continue;
+        open.erase({known, found->second});
+        known = distance + cost;
+        open.emplace(known, found->second);
+        field.next[found->second] = static_cast<std::int32_t>(here);
+        field.goal[found->second] = field.goal[here];
+      }
+    }
+  }
+  return field;
+}
+
+TEST_CASE("nav grid: fields are those of a search that settles one place after the other") {
+  House plan = two_rooms(1.5F, 2.5F);
+  add_box(plan, {2, 0.5F, 2}, {0.9F, 1, 0.5F});
+  add_box(plan, {6.3F, 0.5F, 1.4F}, {0.3F, 1, 1.7F});
+  const LoadedHouse house(plan, stretch());
+  for (std::uint64_t draw = 0; draw < 20; ++draw) {
+    std::vector<NavGrid::GoalCell> goals;
+    for (std::uint64_t k = 0; k < 1 + draw % 5; ++k) {
+      const auto cell =
+          flare::keyed_bits(7, 0, draw, k, 0) % static_cast<std::uint64_t>(house.grid.num_cells());
+      goals.push_back({static_cast<std::int32_t>(cell), static_cast<std::int8_t>(k)});
+    }
+    const GeodesicField field = house.grid.field_to_goals(goals);
+    const GeodesicField expected = settled_one_by_one(house.grid, goals);
+    CHECK(field.distance == expected.distance);
+    CHECK(field.next == expected.next);
+    CHECK(field.goal == expected.goal);
+  }
+}
+
+TEST_CASE("field cache: a visit leads to the nearest room that is left") {
+  const auto house = std::make_shared<const LoadedHouse>(two_rooms(1.5F, 2.5F), stretch());
+  FieldCache cache(1U << 20U);
+  EpisodeSpec spec{};
+  spec.goal = static_cast<std::int32_t>(Goal::kVisitRooms);
+  const auto at = [&](const auto& field, Vec2 point) {
+    return field->distance[static_cast<std::size_t>(house->grid.nearest_cell(point))];
+  };
+  const auto both = cache.get(house, spec, 0b00);
+  CHECK(at(both, {2, 2}) == 0.0F);
+  CHECK(at(both, {6, 2}) == 0.0F);
+  const auto second = cache.get(house, spec, 0b01);
+  // Clear of the edge of the room that begins at x = 4 is from x = 4.2 on.
+  CHECK(at(second, {2, 2}) == doctest::Approx(2.2).epsilon(1e-4));
+  CHECK(at(second, {6, 2}) == 0.0F);
+  CHECK(at(cache.get(house, spec, 0b10), {6, 2}) > 2.0F);
+  CHECK(cache.get(house, spec, 0b11) == nullptr);
 }
 
 TEST_CASE("nav grid: a closed door leaves the larger room only") {
@@ -141,14 +228,14 @@ TEST_CASE("field cache: one field per key, evicted by use, unchanged when comput
   b.num_targets = 2;
   b.targets = {1, 2};
   c.targets = {3};
-  const auto first = cache.get(house, a);
-  CHECK(cache.get(house, a) == first);
-  const auto second = cache.get(house, b);
-  CHECK(cache.get(house, a) == first);  // used last, so b goes
-  (void)cache.get(house, c);
-  CHECK(cache.get(house, a) == first);
-  const auto again = cache.get(house, b);
+  const auto first = cache.get(house, a, 0);
+  CHECK(cache.get(house, a, 0) == first);
+  const auto second = cache.get(house, b, 0);
+  CHECK(cache.get(house, a, 0) == first);  // used last, so b goes
+  (void)cache.get(house, c, 0);
+  CHECK(cache.get(house, a, 0) == first);
+  const auto again = cache.get(house, b, 0);
   CHECK(again != second);
-  CHECK(again[0]->distance == second[0]->distance);
-  CHECK(cache.get(house, EpisodeSpec{}).empty());
+  CHECK(again->distance == second->distance);
+  CHECK(cache.get(house, EpisodeSpec{}, 0) == nullptr);
 }

@@ -34,7 +34,7 @@ struct Play {
 
   Play(House plan, const EpisodeSpec& spec)
       : house(std::make_shared<LoadedHouse>(std::move(plan), stretch())) {
-    world.reset(house, spec, cache.get(house, spec));
+    world.reset(house, spec, &cache);
   }
   Facts facts(std::vector<std::int32_t> pixels = {}) const {
     pixels.resize(world.targets().size());
@@ -124,7 +124,7 @@ TEST_CASE("world: done moves nothing, bad actions are refused") {
 
 TEST_CASE("world: a bad start or target is refused and changes nothing") {
   Play play(square_room(), spec_at(2, 2, 0));
-  const auto reset = [&](const EpisodeSpec& spec) { play.world.reset(play.house, spec, {}); };
+  const auto reset = [&](const EpisodeSpec& spec) { play.world.reset(play.house, spec, nullptr); };
   CHECK_THROWS_AS(reset(spec_at(0.1F, 2, 0)), flare::StateError);
   CHECK_THROWS_AS(reset(spec_at(NAN, 2, 0)), flare::StateError);
   CHECK_THROWS_AS(reset(spec_at(2, 2, 0, {0})), flare::StateError);
@@ -250,7 +250,7 @@ TEST_CASE("world: a restored world goes on as if it had not stopped") {
   for (int i = 0; i < 6; ++i) play.world.step(play.world.expert_action(unseen));
   const WorldState saved = play.world.state();
   World other;
-  other.restore(play.house, saved, play.cache.get(play.house, saved.spec));
+  other.restore(play.house, saved, &play.cache);
   for (int i = 0; i < 10; ++i) {
     const Action action = play.world.expert_action(unseen);
     CHECK(other.expert_action(unseen) == action);

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from flare.importing.layout import entries
-from flare.importing.weights import export_weights
+from flare.importing.policy_import import import_policy
+from flare.importing.weights import export_weights, import_weights
 from flare.policy.policy import Policy
+from tests.importing.original_files import write_original
 from tests.policy.spoc.golden import (
     SALT,
     assert_golden,
@@ -69,6 +71,25 @@ def _check_towers(policy, data, obs, starts):
         assert_golden(fused, data[f"two_tower/{name}_tower_obs_embeds"])
         beliefs = tower(batch, words, starts.t().cumsum(1), None).transpose(0, 1)
         assert_golden(beliefs, data[f"two_tower/{name}_tower_beliefs"])
+
+
+def test_both_towers_from_an_imitation_checkpoint(il_weights, rl_weights, load_npz, tmp_path):
+    """The file of the imitation model; only the critic's head is not in it."""
+    file = write_original(tmp_path / "spoc_IL.ckpt", il_weights, "il")
+    policy, _ = import_policy(file, compat="flare")
+    policy.load_state_dict(_critic_heads(policy.config, rl_weights), strict=False)
+    data, want = load_npz("rl_multi_same"), load_npz("rl_from_il")
+    obs, starts = rl_observation(data, "multi_same"), starts_of(data["traj_index"])
+    with torch.no_grad():
+        out = policy.evaluate_actions(obs, torch.zeros(6, 2).long(), starts)
+    assert_golden(out.logits, want["actor_logits"])
+    assert_golden(out.value[..., None], want["values"])
+
+
+def _critic_heads(config, rl_weights):
+    placed = [p for p in entries(config, "rl") if p.theirs.endswith(("fc.weight", "fc.bias"))]
+    assert len(placed) == 4
+    return import_weights({p.theirs: rl_weights[p.theirs] for p in placed}, placed, width=512)
 
 
 @pytest.mark.parametrize("case", ["multi_same", "multi_mixed"])

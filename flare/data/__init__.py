@@ -1,0 +1,1 @@
+"""Trajectories in the published CHORES layout, task specs from files, downloads."""
