@@ -85,7 +85,7 @@ void FollowedWorlds::reset(std::int32_t env, const sim::EpisodeSpec& spec,
   const auto& house = house_of(spec);
   check_report(*house, report);
   Env& e = envs_[index(env)];
-  e.world.reset(house, spec, fields_.get(house, spec));
+  e.world.reset(house, spec, &fields_);
   e.world.adopt(report);
   e.is_playing = true;
   e.report = report;
@@ -109,7 +109,7 @@ void FollowedWorlds::restore(std::int32_t env, const sim::WorldState& state,
   const auto& house = house_of(state.spec);
   sim::World::check_state(*house, state);
   Env& e = envs_[index(env)];
-  e.world.restore(house, state, fields_.get(house, state.spec));
+  e.world.restore(house, state, &fields_);
   e.is_playing = true;
   e.report = report;
   write_facts(e, report, facts);

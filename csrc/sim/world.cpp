@@ -228,7 +228,7 @@ void World::adopt(const Report& report) {
     things.num_displaced = report.num_moved;
     things.displaced = report.moved;
   }
-  enter_room();
+  arrive();
 }
 
 bool World::move(Action action) {
@@ -240,12 +240,16 @@ bool World::move(Action action) {
   }
   state_.travelled += length(target->position - pose().position);
   state_.pose = *target;
+  arrive();
+  return true;
+}
+
+void World::arrive() {
   const bool is_new_room = enter_room();
   if (is_new_room && state_.spec.goal == static_cast<std::int32_t>(Goal::kVisitRooms)) {
     find_field();  // the walk leads on to another room: progress is measured afresh
     state_.best_geodesic = -1.0F;
   }
-  return true;
 }
 
 bool World::enter_room() {

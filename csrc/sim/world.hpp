@@ -148,6 +148,7 @@ class World {
   void end_step(Action action, bool is_moved);
   bool move(Action action);  // false if it fails
   void note_progress();
+  void arrive();       // notes where the robot is now
   bool enter_room();  // true if it was not seen before
   void find_field();
   bool report_room();  // false if the room was reported before, or there is none
