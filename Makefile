@@ -14,7 +14,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PRESET ?= release
-CPP_TESTS ?= core rollout sim render env fuzz
+CPP_TESTS ?= core rollout sim render env thor fuzz
 FUZZ_SECONDS ?= 60
 FUZZ_CXX ?= $(firstword $(shell command -v clang++ g++))
 DEMO_FLAGS ?=

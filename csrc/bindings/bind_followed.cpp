@@ -68,8 +68,8 @@ void follow(FollowedWorlds& self, const py::array& env_ids, const py::array& act
 void restore(FollowedWorlds& self, const py::array& env_ids, const py::array& states,
              const py::array& reports, const py::array& facts) {
   const Rows rows = rows_of(self, env_ids, reports, facts);
-  const auto bytes = view_of<const std::uint8_t, 2>(states, "states",
-                                                    {rows.envs.size(), sizeof(WorldState)});
+  const auto bytes =
+      view_of<const std::uint8_t, 2>(states, "states", {rows.envs.size(), sizeof(WorldState)});
   std::vector<WorldState> copies(rows.envs.size());  // bytes need not be aligned
   std::memcpy(copies.data(), bytes.data(), bytes.size());
   const py::gil_scoped_release unlocked;
@@ -134,8 +134,7 @@ void bind_followed(py::module_& m) {
         "(material seed, light seed) that an episode draws, 0 for what stays; spec: [1].");
   m.def("camera_settings", &camera_settings, py::arg("house"), py::arg("spec"),
         "[(pitch, vertical field of view)] in degrees that an episode draws; spec: [1].");
-  py::class_<FollowedWorlds>(m, "FollowedWorlds",
-                             "N worlds whose robots move in other simulators.")
+  py::class_<FollowedWorlds>(m, "FollowedWorlds", "N worlds whose robots move in other simulators.")
       .def(py::init(&make), py::arg("houses"), py::arg("num_envs"))
       .def("check", &check, py::arg("env_ids"), py::arg("specs"))
       .def("reset", &reset, py::arg("env_ids"), py::arg("specs"), py::arg("reports"),

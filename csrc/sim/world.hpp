@@ -59,14 +59,14 @@ struct Report {
   float x = 0.0F, z = 0.0F;  // m, agent reference point
   float yaw_deg = 0.0F;
   ArmPose arm;
-  std::array<float, 3> hand{};     // m, centre of the hand sphere in the world
-  std::int32_t held = -1;          // index into House::objects, -1 for an empty hand
-  std::int32_t num_moved = -1;     // objects that are not at home; -1: as it was told before
-  std::uint16_t seen = 0;          // bit k: target k is in the navigation camera's image
-  std::uint16_t manip_seen = 0;    // the same of the manipulation camera
-  std::uint16_t in_reach = 0;      // bit k: target k meets the hand sphere
-  std::uint8_t collided = 0;       // the motion was blocked
-  std::uint8_t unused = 0;         // keeps rows free of hidden padding
+  std::array<float, 3> hand{};   // m, centre of the hand sphere in the world
+  std::int32_t held = -1;        // index into House::objects, -1 for an empty hand
+  std::int32_t num_moved = -1;   // objects that are not at home; -1: as it was told before
+  std::uint16_t seen = 0;        // bit k: target k is in the navigation camera's image
+  std::uint16_t manip_seen = 0;  // the same of the manipulation camera
+  std::uint16_t in_reach = 0;    // bit k: target k meets the hand sphere
+  std::uint8_t collided = 0;     // the motion was blocked
+  std::uint8_t unused = 0;       // keeps rows free of hidden padding
   std::array<Displaced, kMaxDisplaced> moved{};
 };
 static_assert(sizeof(Report) == 52 + 20 * kMaxDisplaced, "the exported dtype has no padding");
@@ -148,7 +148,7 @@ class World {
   void end_step(Action action, bool is_moved);
   bool move(Action action);  // false if it fails
   void note_progress();
-  void arrive();       // notes where the robot is now
+  void arrive();      // notes where the robot is now
   bool enter_room();  // true if it was not seen before
   void find_field();
   bool report_room();  // false if the room was reported before, or there is none

@@ -7,7 +7,7 @@
 namespace flare::thor {
 
 inline constexpr double kLiftJointHeight = 0.16297650337219238;  // m, of the lift's joint at lift 0
-inline constexpr double kWristHeight = 0.07367 + 0.0243;  // m, of the wrist's joint at lift 0
+inline constexpr double kWristHeight = 0.07367 + 0.0243;      // m, of the wrist's joint at lift 0
 inline constexpr double kExtensionOffset = 0.25946 - 0.0163;  // m, extension at z 0 of the wrist
 
 /// The wrist's yaw as an angle about y in (-180, 180]: its stops lie at 75 and -260 degrees.

@@ -39,7 +39,8 @@ json rotate_camera_mount(Simulator& s, const Arguments& a) {
 json change_fov(Simulator& s, const Arguments& a) {
   a.check({"fieldOfView"}, {"camera"});
   const float fov = field_of_view(a);
-  const std::string camera = a.find("camera") == nullptr ? "FirstPersonCharacter" : a.text("camera");
+  const std::string camera =
+      a.find("camera") == nullptr ? "FirstPersonCharacter" : a.text("camera");
   if (camera == "FirstPersonCharacter") {
     s.agent_fov_deg = fov;
   } else if (camera == "SecondaryCamera") {
@@ -63,9 +64,8 @@ void place(render::Camera& camera, const Arguments& a) {
 }
 
 json add_third_party_camera(Simulator& s, const Arguments& a) {
-  a.check({"position", "rotation"},
-          {"fieldOfView", "skyboxColor", "orthographic", "orthographicSize", "farClippingPlane",
-           "nearClippingPlane"});
+  a.check({"position", "rotation"}, {"fieldOfView", "skyboxColor", "orthographic",
+                                     "orthographicSize", "farClippingPlane", "nearClippingPlane"});
   if (a.boolean("orthographic", false)) fail("orthographic cameras are not simulated");
   render::Camera camera;
   camera.vertical_fov_deg = 90.0F;
@@ -76,9 +76,8 @@ json add_third_party_camera(Simulator& s, const Arguments& a) {
 }
 
 json update_third_party_camera(Simulator& s, const Arguments& a) {
-  a.check({"thirdPartyCameraId"},
-          {"position", "rotation", "fieldOfView", "skyboxColor", "orthographic",
-           "orthographicSize"});
+  a.check({"thirdPartyCameraId"}, {"position", "rotation", "fieldOfView", "skyboxColor",
+                                   "orthographic", "orthographicSize"});
   const double id = a.number("thirdPartyCameraId");
   if (id < 0.0 || id >= s.num_cameras()) fail("there is no third-party camera of that id");
   place(s.third_party[static_cast<std::size_t>(id)].camera, a);

@@ -21,17 +21,21 @@ using namespace flare::thor;
 
 constexpr const char* kUsage =
     "usage: flare-thor [options] [Unity's options]\n"
-    "Started by ai2thor.controller.Controller(local_executable_path=...), which names the pipes to\n"
+    "Started by ai2thor.controller.Controller(local_executable_path=...), which names the pipes "
+    "to\n"
     "speak over in AI2THOR_FIFO_SERVER_PIPE_PATH and AI2THOR_FIFO_CLIENT_PIPE_PATH.\n"
     "  --assets PACK             draw the meshes of this pack (flare assets build)\n"
     "  --rgba                    frames with four channels, as CloudRendering sends\n"
     "  --exact-crop              draw the middle that the original keeps (384 of 396 columns) by\n"
     "                            itself, equal to the embedded world's frames to the last bit\n"
-    "  --create-house-delay S    CreateHouse takes S seconds longer, as Unity's asset loading does\n"
+    "  --create-house-delay S    CreateHouse takes S seconds longer, as Unity's asset loading "
+    "does\n"
     "  --devices N               only the devices 0 to N-1 of -force-device-index exist\n"
     "  --fault KIND@ACTION[:N][=TEXT]\n"
-    "                            exit, abort, hang, truncate, garbage or leak in the Nth such action\n"
-    "                            and each after it (whose message holds TEXT); ACTION may be start\n";
+    "                            exit, abort, hang, truncate, garbage or leak in the Nth such "
+    "action\n"
+    "                            and each after it (whose message holds TEXT); ACTION may be "
+    "start\n";
 
 struct CommandLine {
   Options options;

@@ -12,8 +12,8 @@ namespace flare::thor {
 namespace {
 
 constexpr std::array<const char*, 8> kJoints = {
-    "stretch_robot_lift_jnt",  "stretch_robot_arm_1_jnt",   "stretch_robot_arm_2_jnt",
-    "stretch_robot_arm_3_jnt", "stretch_robot_arm_4_jnt",   "stretch_robot_arm_5_jnt",
+    "stretch_robot_lift_jnt",    "stretch_robot_arm_1_jnt",  "stretch_robot_arm_2_jnt",
+    "stretch_robot_arm_3_jnt",   "stretch_robot_arm_4_jnt",  "stretch_robot_arm_5_jnt",
     "stretch_robot_wrist_1_jnt", "stretch_robot_wrist_2_jnt"};
 constexpr std::array<double, 6> kOpennessClasses = {0, 5, 15, 25, 35, 45};
 constexpr double kLightSecond = 0.02;  // s of simulated time per action
@@ -94,8 +94,8 @@ void write_arm(MsgpackWriter& out, const Simulator& s) {
   out.entry_empty("touchedNotHeldObjects");
   out.entry("handSphereCenter", hand);
   out.entry("rootRelativeHandSphereCenter", hand - root);
-  const auto openness = std::upper_bound(kOpennessClasses.begin(), kOpennessClasses.end(),
-                                         s.gripper_openness - 1e-9);
+  const auto openness =
+      std::upper_bound(kOpennessClasses.begin(), kOpennessClasses.end(), s.gripper_openness - 1e-9);
   out.entry("gripperOpennessState", static_cast<int>(openness - kOpennessClasses.begin()));
   out.entry("handSphereRadius", s.robot().arm->grasp_radius);
 }
@@ -104,8 +104,8 @@ void write_agent(MsgpackWriter& out, const Simulator& s) {
   out.text("agent");
   out.map(6);
   out.entry("name", "agent");
-  out.entry("position", Vec3{s.pose.position.x, s.robot().body.reference_height,
-                             s.pose.position.z});
+  out.entry("position",
+            Vec3{s.pose.position.x, s.robot().body.reference_height, s.pose.position.z});
   out.entry("rotation", Vec3{0.0F, s.pose.yaw_deg, 0.0F});
   out.entry("cameraHorizon", s.agent_pitch_deg);
   out.entry("isStanding", false);
@@ -204,10 +204,10 @@ void write_colors(MsgpackWriter& out, const Simulator& s, bool has_ids) {
 
 /// What Unity tells of every agent and this program has nothing to say to.
 void write_unused(MsgpackWriter& out) {
-  for (const char* key : {"collidedObjects", "inventoryObjects", "flatSurfacesOnGrid", "distances",
-                          "normals", "isOpenableGrid", "segmentedObjectIds", "objectIdsInBox",
-                          "actionStringsReturn", "actionFloatsReturn", "actionVector3sReturn",
-                          "visibleRange"}) {
+  for (const char* key :
+       {"collidedObjects", "inventoryObjects", "flatSurfacesOnGrid", "distances", "normals",
+        "isOpenableGrid", "segmentedObjectIds", "objectIdsInBox", "actionStringsReturn",
+        "actionFloatsReturn", "actionVector3sReturn", "visibleRange"}) {
     out.entry_empty(key);
   }
   out.entry_nil("colorBounds");

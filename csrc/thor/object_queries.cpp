@@ -13,9 +13,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kSamplesPerAxis = 5;        // of a box, for the share of it that is seen
-constexpr float kSpawnSpacing = 0.1F;     // m, of points on top of a receptacle
-constexpr double kBelowDistance = 0.05;   // m, what is this near a top stands on it
+constexpr int kSamplesPerAxis = 5;       // of a box, for the share of it that is seen
+constexpr float kSpawnSpacing = 0.1F;    // m, of points on top of a receptacle
+constexpr double kBelowDistance = 0.05;  // m, what is this near a top stands on it
 
 int camera_of(const Simulator& s, const Arguments& a) {
   if (a.find("thirdPartyCameraIndex") == nullptr) return Simulator::kAgentCamera;
@@ -140,9 +140,8 @@ json proportion_visible(Simulator& s, const Arguments& a) {
   for (int i = 0; i < kSamplesPerAxis * kSamplesPerAxis * kSamplesPerAxis; ++i) {
     const std::array<int, 3> at = {i % kSamplesPerAxis, i / kSamplesPerAxis % kSamplesPerAxis,
                                    i / (kSamplesPerAxis * kSamplesPerAxis)};
-    const bool is_outside = std::any_of(at.begin(), at.end(), [](int step) {
-      return step == 0 || step == kSamplesPerAxis - 1;
-    });
+    const bool is_outside = std::any_of(
+        at.begin(), at.end(), [](int step) { return step == 0 || step == kSamplesPerAxis - 1; });
     if (!is_outside) continue;
     ++total;
     const Vec3 point = view.to_camera(corners[0] + edge_x * share(at[0]) + edge_y * share(at[1]) +

@@ -94,9 +94,8 @@ json get_shortest_path(Simulator& s, const Arguments& a) {
   const auto maps = mesh_maps(s, a);
   const Vec3 from = a.vector("position", {s.pose.position.x, 0.0F, s.pose.position.z});
   const std::array<std::int32_t, 1> object = {s.object(a.text("objectId"))};
-  const sim::GeodesicField field =
-      maps->grid.field_to_objects(s.house().sim->house, maps->collision, s.robot(), object,
-                                  sim::World::kVisibilityDistance);
+  const sim::GeodesicField field = maps->grid.field_to_objects(
+      s.house().sim->house, maps->collision, s.robot(), object, sim::World::kVisibilityDistance);
   return walk(*maps, field, {from.x, from.z});
 }
 

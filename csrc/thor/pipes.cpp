@@ -44,7 +44,8 @@ bool read_exactly(int fd, void* out, std::size_t size) {
 bool write_all(int fd, std::vector<iovec> parts) {
   std::size_t first = 0;
   while (first < parts.size()) {
-    const ssize_t written = writev(fd, parts.data() + first, static_cast<int>(parts.size() - first));
+    const ssize_t written =
+        writev(fd, parts.data() + first, static_cast<int>(parts.size() - first));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return false;
     auto left = static_cast<std::size_t>(written);

@@ -13,8 +13,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double kSnap = 0.05;          // m, a teleport this near the floor is put onto it
-constexpr double kPhysicsStep = 0.02;   // s, of a motion that may stop half way
+constexpr double kSnap = 0.05;         // m, a teleport this near the floor is put onto it
+constexpr double kPhysicsStep = 0.02;  // s, of a motion that may stop half way
 constexpr double kClosest = -100.0, kWidest = 50.0;  // of the gripper's openness
 
 [[noreturn]] void fail_blocked() {
@@ -105,8 +105,8 @@ json teleport_to(Simulator& s, const Arguments& a) {
   target.position = {position.x, position.z};
   target.yaw_deg = sim::positive_degrees(rotation.y);
   const bool is_forced = a.boolean("forceAction", false);
-  if (!is_forced && (is_body_blocked(s.surroundings(), target) ||
-                     is_arm_blocked(s.surroundings(), target))) {
+  if (!is_forced &&
+      (is_body_blocked(s.surroundings(), target) || is_arm_blocked(s.surroundings(), target))) {
     fail("Teleport: the agent would collide there");
   }
   s.pose = target;
@@ -162,8 +162,7 @@ json pick_up_object(Simulator& s, const Arguments& a) {
   if (const json* wanted = a.find("objectIdCandidates")) {
     const std::int32_t object = graspable_object(s.surroundings(), s.pose);
     const auto is_wanted = [&](const json& id) {
-      return object >= 0 &&
-             id == s.house().sim->house.objects[static_cast<std::size_t>(object)].id;
+      return object >= 0 && id == s.house().sim->house.objects[static_cast<std::size_t>(object)].id;
     };
     if (!std::any_of(wanted->begin(), wanted->end(), is_wanted)) {
       fail("none of the candidates is in the hand sphere");

@@ -100,8 +100,7 @@ json create_runtime_asset(Simulator& s, const Arguments& a) {
     return nullptr;
   }
   const std::string id = a.text("id");
-  const auto file =
-      std::filesystem::path(a.text("dir")) / id / (id + a.text("extension"));
+  const auto file = std::filesystem::path(a.text("dir")) / id / (id + a.text("extension"));
   if (!std::filesystem::is_regular_file(file)) fail("there is no asset file " + file.string());
   s.runtime_assets.insert(id);
   return nullptr;

@@ -18,7 +18,8 @@ void flip(const std::uint8_t* from, std::uint8_t* to, int height, std::size_t ro
 
 void flip_to_rgba(const std::uint8_t* from, std::uint8_t* to, int height, int width) {
   for (int y = height - 1; y >= 0; --y) {
-    const std::uint8_t* row = from + static_cast<std::size_t>(y) * static_cast<std::size_t>(width) * 3;
+    const std::uint8_t* row =
+        from + static_cast<std::size_t>(y) * static_cast<std::size_t>(width) * 3;
     for (int x = 0; x < width; ++x, row += 3, to += 4) {
       to[0] = row[0];
       to[1] = row[1];

@@ -52,7 +52,8 @@ void Simulator::reset() {
   agent_fov_deg = first.fov_deg;
   if (robot_->cameras.size() > 1) {
     const sim::CameraMount& second = robot_->cameras[1];
-    third_party.push_back({{second.position, second.yaw_deg, second.pitch_deg, second.fov_deg}, true});
+    third_party.push_back(
+        {{second.position, second.yaw_deg, second.pitch_deg, second.fov_deg}, true});
   }
   material_seed = light_seed = 0;
   object_filter.reset();
@@ -163,8 +164,8 @@ void Simulator::draw_middle(CameraImage& image, const render::SceneVariation& va
   middle_.rasterizer.draw(*house_->scene, variation, view, out);
   const auto paste = [&](const auto& from, auto& to, std::size_t items) {
     for (std::size_t y = 0; y < rows; ++y) {
-      const std::size_t at = (y * static_cast<std::size_t>(width) +
-                              static_cast<std::size_t>(margin())) * items;
+      const std::size_t at =
+          (y * static_cast<std::size_t>(width) + static_cast<std::size_t>(margin())) * items;
       std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(y * columns * items), columns * items,
                   to.begin() + static_cast<std::ptrdiff_t>(at));
     }

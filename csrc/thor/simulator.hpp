@@ -39,10 +39,10 @@ struct ThirdPartyCamera {
 /// The newest image of one camera and what was drawn of it.
 struct CameraImage {
   render::Rasterizer rasterizer;
-  std::vector<std::uint8_t> rgb;        // [height, width, 3], first row on top
-  std::vector<float> depth;             // [height, width] m
-  std::vector<std::uint16_t> ids;       // [height, width]
-  std::uint64_t revision = 0;           // of the simulator when it was drawn; 0: never
+  std::vector<std::uint8_t> rgb;            // [height, width, 3], first row on top
+  std::vector<float> depth;                 // [height, width] m
+  std::vector<std::uint16_t> ids;           // [height, width]
+  std::uint64_t revision = 0;               // of the simulator when it was drawn; 0: never
   bool has_rgb = false, has_depth = false;  // ids there always are
 };
 
@@ -96,14 +96,14 @@ class Simulator {
   sim::Rearrangement things;
   float agent_pitch_deg = 0.0F, agent_fov_deg = 0.0F;  // of the robot's first camera
   std::vector<ThirdPartyCamera> third_party;
-  std::uint64_t material_seed = 0, light_seed = 0;  // as render::SceneVariation
-  std::uint64_t random_seed = 1;                    // of the next randomisation
+  std::uint64_t material_seed = 0, light_seed = 0;        // as render::SceneVariation
+  std::uint64_t random_seed = 1;                          // of the next randomisation
   std::optional<std::vector<std::string>> object_filter;  // ids to list; empty: all
   std::set<std::string, std::less<>> runtime_assets;      // made by CreateRuntimeAsset
   double gripper_openness = 0.0;
-  double grid_size = 0.25;            // m
-  double visibility_distance = 1.5;   // m
-  bool is_fast = true;                // fastActionEmit: queries are answered by patches
+  double grid_size = 0.25;           // m
+  double visibility_distance = 1.5;  // m
+  bool is_fast = true;               // fastActionEmit: queries are answered by patches
   bool wants_depth = false, wants_ids = false;
 
  private:
