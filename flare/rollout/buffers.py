@@ -154,7 +154,7 @@ def find_shared(array: NDArray[Any]) -> SharedPlace | None:
     address = array.ctypes.data
     for buffer in _live_buffers:
         offset = address - buffer._core.address
-        if 0 <= offset and offset + array.nbytes <= buffer.num_bytes:
+        if offset >= 0 and offset + array.nbytes <= buffer.num_bytes:
             return SharedPlace(buffer._core.fd, offset, buffer.num_bytes, buffer._core.token)
     return None
 

@@ -23,7 +23,7 @@ from flare.tasks.sampler import EpisodeSampler
 from flare.tasks.task import Judgement
 from flare.tasks.tokenizer import Tokenizer
 from flare.timing import Timer
-from flare.worlds.world import Worlds
+from flare.worlds.world import LoadsAhead, Worlds
 
 _ACTION_DRAW = 1  # which random number of a key chooses the action
 _SHAPING = "shaping."  # prefix of its names in the state
@@ -195,6 +195,9 @@ class Collector:
         self.worlds.reset(
             envs.astype(np.int32), episodes.specs, a["frames"][slot], a["facts"][slot]
         )
+        if isinstance(self.worlds, LoadsAhead):
+            coming = self.sampler.sample(envs, self.episode[envs] + 1)
+            self.worlds.announce(envs.astype(np.int32), coming.specs)
         self.shaping.begin(envs, a["facts"][slot])
         a["tokens"][slot, envs] = self.vocabulary.encode(episodes.instructions)
         self._describe(envs, slot)

@@ -93,12 +93,14 @@ class ThorWorlds:
             self.devices,
         )
         self._worker_of: list[WorkerProcess | None] = [None] * num_envs
+        self._noted_failures = 0  # of the pool's list
         self._house_failures: Counter[int] = Counter()
         self._faulted = np.zeros(num_envs, np.bool_)
         self._has_no_start = np.zeros(num_envs, np.bool_)  # its reset failed
         self._history = np.zeros((num_envs, MAX_HISTORY), np.uint8)
         self._length = np.zeros(num_envs, np.int32)
         self._announced: dict[int, NDArray[np.void]] = {}
+        self._awaited: set[bytes] = set()  # episodes that a reset waits for
         self._needs_start = np.ones(num_envs, np.bool_)
 
     def _worker_config(self, executable: tuple[str, ...], num_workers: int) -> dict[str, Any]:
@@ -206,7 +208,9 @@ class ThorWorlds:
             raise IndexError(f"action {int(actions.min())} is negative")
         ids = self._sim_actions[actions]
         if self._needs_start.any():
-            raise FlareError(f"env {int(self._needs_start.argmax())} has no episode; reset it first")
+            raise FlareError(
+                f"env {int(self._needs_start.argmax())} has no episode; reset it first"
+            )
         self._faulted = self._has_no_start.copy()
         envs = np.flatnonzero(~self._faulted)
         workers = [w for env in envs if (w := self._worker_of[env]) is not None]
@@ -338,6 +342,9 @@ class ThorWorlds:
             self._announced.pop(int(env), None)
         tries = dict.fromkeys((int(env) for env in env_ids), 0)
         todo = {int(env): np.array([spec]) for env, spec in zip(env_ids, specs, strict=True)}
+        self._awaited = {
+            spec.tobytes() + row.tobytes() for spec, row in zip(specs, history, strict=True)
+        }
         past = {int(env): row for env, row in zip(env_ids, history, strict=True)}
         self._has_no_start[env_ids] = True
         self._needs_start[env_ids] = False
@@ -356,6 +363,7 @@ class ThorWorlds:
             self._feed_spares()
             if todo:
                 self._pool.sleep(seen)
+        self._awaited.clear()
         self._present(env_ids, specs, history, frames, facts)
 
     def _is_hopeless(self, spec: NDArray[np.void], tries: int) -> bool:
@@ -373,8 +381,6 @@ class ThorWorlds:
             if worker is not None and worker.state is State.DOWN:
                 self._worker_of[env] = None
 
-    _noted_failures = 0
-
     def _serve(self, env: int, spec: NDArray[np.void], history: NDArray[np.uint8]) -> bool:
         """Bind a worker that has the episode ready to the env; else have one load it."""
         key = spec.tobytes() + history.tobytes()
@@ -388,22 +394,33 @@ class ThorWorlds:
         if own is not None:
             self._worker_of[env] = None
             own.state, own.spec = State.FREE, None
-        free = self._free_workers(int(spec["house"][0]))
+        free = self._free_workers(int(spec["house"][0]), is_urgent=True)
         if free:
             self._begin_load(free[0], spec, history, key)
         return False
 
-    def _free_workers(self, house: int) -> list[WorkerProcess]:
-        """Those with nothing to do, the ones that hold this house first; worn ones are replaced."""
+    def _free_workers(self, house: int, *, is_urgent: bool = False) -> list[WorkerProcess]:
+        """Those with nothing to do, the ones that hold this house first; worn ones are replaced.
+
+        Where an env waits, one that has loaded what nobody waits for yet counts as free, last.
+        """
+        awaited = {spec.tobytes() for spec in self._announced.values()}
         free = []
         for worker in self._pool.workers:
-            if worker.state is not State.FREE:
+            is_idle = worker.state is State.FREE
+            is_stale = worker.state is State.READY and worker.spec not in self._awaited
+            if is_stale and not is_urgent and worker.spec in awaited:
                 continue
-            if self._pool.is_worn(worker):
+            if not is_idle and not is_stale:
+                continue
+            if is_idle and self._pool.is_worn(worker):
                 self._pool.recycle(worker)
                 continue
             free.append(worker)
-        return sorted(free, key=lambda worker: worker.house != house)
+        return sorted(
+            free,
+            key=lambda w: (w.state is State.READY, w.spec in awaited, w.house != house),
+        )
 
     def _bind(self, env: int, worker: WorkerProcess) -> None:
         own = self._worker_of[env]

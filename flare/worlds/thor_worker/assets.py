@@ -10,15 +10,15 @@ import json
 import os
 import pickle
 import shutil
+from typing import Any
 
 _EXTENSIONS = (".json", ".json.gz", ".msgpack", ".msgpack.gz", ".pkl.gz")
 _TEXTURES = ("albedo", "normal", "emission", "metallicSmoothness")
 
 
-def asset_ids(house):
-    # type: (dict) -> list[str]
+def asset_ids(house: dict[str, Any]) -> list[str]:
     """Every asset of a house's objects, children included; each once, in order."""
-    found = {}
+    found: dict[str, None] = {}
     todo = list(house.get("objects", []))
     while todo:
         item = todo.pop()
@@ -31,20 +31,19 @@ def asset_ids(house):
 class AssetHook:
     """Gives a simulator the assets of the next house that it lacks."""
 
-    def __init__(self, folder, target, limit, load_in_unity, symlink):
-        # type: (str, str, int, bool, bool) -> None
+    def __init__(
+        self, folder: str, target: str, limit: int, load_in_unity: bool, symlink: bool
+    ) -> None:
         self._folder, self._target, self._limit = folder, target, limit
         self._load_in_unity, self._symlink = load_in_unity, symlink
-        self._kept = set()  # assets of the house since the cache was emptied
+        self._kept: set[str] = set()  # assets of the house since the cache was emptied
 
-    def after_start(self, controller):
-        # type: (object) -> None
+    def after_start(self, controller: Any) -> None:
         """Bound the simulator's cache."""
         if self._folder and self._limit > 0:
             controller.step("DeleteLRUFromProceduralCache", assetLimit=self._limit)
 
-    def before_house(self, controller, house):
-        # type: (object, dict) -> None
+    def before_house(self, controller: Any, house: dict[str, Any]) -> None:
         """Make what is missing of a house.
 
         Raises:
@@ -65,8 +64,7 @@ class AssetHook:
             if not known[asset_id] and os.path.isdir(os.path.join(self._folder, asset_id)):
                 self._create(controller, asset_id)
 
-    def _create(self, controller, asset_id):
-        # type: (object, str) -> None
+    def _create(self, controller: Any, asset_id: str) -> None:
         source = os.path.join(self._folder, asset_id)
         placed = os.path.join(self._target, asset_id)
         if not os.path.exists(placed):
@@ -103,10 +101,10 @@ class AssetHook:
         controller.step("CreateRuntimeAsset", asset=asset, raise_for_failure=True)
 
 
-def _annotations(folder):
-    # type: (str) -> dict
+def _annotations(folder: str) -> dict[str, Any]:
     """What AI2-THOR is to take an asset for."""
-    primary, secondary = "CanPickup", []
+    primary = "CanPickup"
+    secondary: list[str] = []
     path = os.path.join(folder, "thor_metadata.json")
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
@@ -121,13 +119,12 @@ def _annotations(folder):
     }
 
 
-def _read_asset(path, extension):
-    # type: (str, str) -> dict
+def _read_asset(path: str, extension: str) -> Any:
     opener = gzip.open if extension.endswith(".gz") else open
     with opener(path, "rb") as file:
         data = file.read()
     if extension.startswith(".pkl"):
-        return pickle.loads(data)  # noqa: S301 - the user's own asset folder
+        return pickle.loads(data)
     if extension.startswith(".msgpack"):
         import msgpack
 

@@ -14,8 +14,10 @@ import mmap
 import os
 import platform
 import time
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 MAX_TARGETS = 16
 MAX_MOVED = 32
@@ -96,8 +98,7 @@ _HEADER_BYTES = 2 * _WORDS + MAX_MEMORIES * MEMORY_DTYPE.itemsize
 class Channel:
     """A view of the shared memory; the same on both sides."""
 
-    def __init__(self, fd, num_workers):
-        # type: (int, int) -> None
+    def __init__(self, fd: int, num_workers: int) -> None:
         self._map = mmap.mmap(fd, channel_bytes(num_workers))
         raw = np.frombuffer(self._map, np.uint8)
         self.sent = raw[:4].view("<u4")
@@ -105,14 +106,12 @@ class Channel:
         self.memories = raw[2 * _WORDS : _HEADER_BYTES].view(MEMORY_DTYPE)
         self.boxes = raw[_HEADER_BYTES:].view(BOX_DTYPE)
 
-    def announce(self):
-        # type: () -> None
+    def announce(self) -> None:
         """Tell the workers that requests were written."""
         self.sent[0] += 1
         futex_wake(self.sent)
 
-    def finish(self, worker):
-        # type: (int) -> None
+    def finish(self, worker: int) -> None:
         """Tell the trainer that this worker's request is served."""
         box = self.boxes[worker]
         done = int(box["done"]) + 1 & 0xFFFFFFFF
@@ -122,8 +121,7 @@ class Channel:
         futex_wake(self.finished)
 
 
-def channel_bytes(num_workers):
-    # type: (int) -> int
+def channel_bytes(num_workers: int) -> int:
     """Size of the memory."""
     return _HEADER_BYTES + num_workers * BOX_DTYPE.itemsize
 
@@ -135,11 +133,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _Timespec(ctypes.Structure):
-    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]  # noqa: RUF012
+    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
 
 
-def _futex(word, operation, value, timeout=None):
-    # type: (np.ndarray, int, int, float | None) -> None
+def _futex(word: NDArray[Any], operation: int, value: int, timeout: float | None = None) -> None:
     call = _FUTEX_CALLS[platform.machine()]
     limit = None
     if timeout is not None:
@@ -148,20 +145,17 @@ def _futex(word, operation, value, timeout=None):
     _libc.syscall(ctypes.c_long(call), address, operation, ctypes.c_uint32(value), limit, None, 0)
 
 
-def futex_wake(word):
-    # type: (np.ndarray) -> None
+def futex_wake(word: NDArray[Any]) -> None:
     """Wake every process that sleeps on a word of shared memory."""
     _futex(word, _FUTEX_WAKE, _ALL)
 
 
-def futex_wait(word, expected, timeout):
-    # type: (np.ndarray, int, float) -> None
+def futex_wait(word: NDArray[Any], expected: int, timeout: float) -> None:
     """Sleep while a word holds ``expected``, at most ``timeout`` seconds; may return early."""
     _futex(word, _FUTEX_WAIT, expected, timeout)
 
 
-def wait_request(channel, worker, parent):
-    # type: (Channel, int, int) -> None
+def wait_request(channel: Channel, worker: int, parent: int) -> None:
     """Sleep until there is a request for this worker.
 
     Raises:
@@ -177,7 +171,6 @@ def wait_request(channel, worker, parent):
             raise SystemExit(0)
 
 
-def monotonic():
-    # type: () -> float
+def monotonic() -> float:
     """Seconds of a clock that only goes forward."""
     return time.monotonic()

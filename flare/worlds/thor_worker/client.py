@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from typing import Any
 
 import ai2thor.controller
 import ai2thor.platform
@@ -24,19 +25,19 @@ _LAUNCHER = (
 )
 
 
-def die_with_parent(parent):
-    # type: (int) -> None
+def die_with_parent(parent: int) -> None:
     """Let the kernel kill this process when its parent ends, however that ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         raise SystemExit(0)
 
 
-class Controller(ai2thor.controller.Controller):
+class Controller(ai2thor.controller.Controller):  # type: ignore[misc]
     """The client with its process watched and bound to this one."""
 
-    def __init__(self, on_simulator_end, device, base_dir, **arguments):
-        # type: (object, int | None, str, object) -> None
+    def __init__(
+        self, on_simulator_end: Any, device: int | None, base_dir: str, **arguments: Any
+    ) -> None:
         self._device, self._base_dir = device, base_dir
         self._on_simulator_end = on_simulator_end
         self._is_closing = False
@@ -44,13 +45,11 @@ class Controller(ai2thor.controller.Controller):
         super().__init__(**arguments)
 
     @property
-    def base_dir(self):
-        # type: () -> str
+    def base_dir(self) -> str:
         """Where releases, locks and logs lie."""
         return self._base_dir or super().base_dir
 
-    def unity_command(self, width, height, headless):
-        # type: (int, int, bool) -> list[str]
+    def unity_command(self, width: int, height: int, headless: bool) -> list[str]:
         """The simulator's command line, behind a launcher; with the device's Vulkan index."""
         self.gpu_device = None  # the map from CUDA to Vulkan was resolved before
         command = super().unity_command(width, height, headless)
@@ -58,14 +57,12 @@ class Controller(ai2thor.controller.Controller):
             command += ["-force-device-index", str(self._device)]
         return [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]
 
-    def close(self):
-        # type: () -> None
+    def close(self) -> None:
         """Stop the simulator without being told of its end."""
         self._is_closing = True
         self.stop()
 
-    def _watch(self):
-        # type: () -> None
+    def _watch(self) -> None:
         """Wait for the simulator's end. The client itself would wait for a reply for ever."""
         process = None
         while process is None:
@@ -81,8 +78,7 @@ class Controller(ai2thor.controller.Controller):
             self._on_simulator_end(process.pid)
 
 
-def make_controller(config, on_simulator_end):
-    # type: (dict, object) -> Controller
+def make_controller(config: dict[str, Any], on_simulator_end: Any) -> Controller:
     """Start a simulator as the configuration says; blocks until it answers."""
     arguments = dict(config["controller"])
     executable = config["executable"]

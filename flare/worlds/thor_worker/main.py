@@ -9,8 +9,10 @@ import sys
 import threading
 import traceback
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import channel as ch
 from .assets import AssetHook
@@ -24,14 +26,12 @@ _KEPT_HOUSES = 8  # parsed documents
 class Houses:
     """House documents in memory that the trainer filled once."""
 
-    def __init__(self, fd, count):
-        # type: (int, int) -> None
+    def __init__(self, fd: int, count: int) -> None:
         self._map = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
         self._table = np.frombuffer(self._map, "<u8", 2 * count).reshape(count, 2)
-        self._parsed = OrderedDict()
+        self._parsed: OrderedDict[int, House] = OrderedDict()
 
-    def get(self, index):
-        # type: (int) -> House
+    def get(self, index: int) -> House:
         """Parse a house, or take the copy of a short time ago."""
         if index not in self._parsed:
             offset, size = (int(value) for value in self._table[index])
@@ -45,14 +45,12 @@ class Houses:
 class Memories:
     """Where frames go: shared memories of the trainer, opened when first named."""
 
-    def __init__(self, channel, trainer, frame_shape):
-        # type: (Channel, int, tuple[int, ...]) -> None
+    def __init__(self, channel: Channel, trainer: int, frame_shape: tuple[int, ...]) -> None:
         self._channel, self._trainer, self._shape = channel, trainer, frame_shape
         self._bytes = int(np.prod(frame_shape))
-        self._open = {}
+        self._open: dict[tuple[int, int], NDArray[np.uint8]] = {}
 
-    def frames(self, row, offset):
-        # type: (int, int) -> np.ndarray
+    def frames(self, row: int, offset: int) -> NDArray[Any]:
         """[C, H, W, 3] uint8 at a place of a memory."""
         entry = self._channel.memories[row]
         key = (row, int(entry["generation"]))
@@ -69,8 +67,7 @@ class Memories:
 class Worker:
     """One simulator behind one box."""
 
-    def __init__(self, config):
-        # type: (dict) -> None
+    def __init__(self, config: dict[str, Any]) -> None:
         self._config, self._index = config, config["index"]
         self._channel = Channel(config["channel_fd"], config["num_workers"])
         self._box = self._channel.boxes[self._index]
@@ -79,8 +76,7 @@ class Worker:
         self._memories = Memories(self._channel, config["trainer"], shape)
         self._ending = threading.Lock()
 
-    def run(self):
-        # type: () -> None
+    def run(self) -> None:
         """Serve until told to close; any failure ends the process."""
         try:
             controller = make_controller(self._config, self._simulator_ended)
@@ -97,8 +93,7 @@ class Worker:
         except BaseException as error:
             self._fail(f"{type(error).__name__}: {_cause(error)}", 1)
 
-    def _serve(self, player):
-        # type: (Player) -> bool
+    def _serve(self, player: Player) -> bool:
         ch.wait_request(self._channel, self._index, self._config["trainer"])
         box = self._box
         command = int(box["command"])
@@ -115,13 +110,11 @@ class Worker:
         self._channel.finish(self._index)
         return command != ch.CLOSE
 
-    def _simulator_ended(self, pid):
-        # type: (int) -> None
+    def _simulator_ended(self, pid: int) -> None:
         """From the watching thread: the client would never notice."""
         self._fail("the simulator (process %d) has ended" % pid, SIMULATOR_GONE)  # noqa: UP031
 
-    def _fail(self, message, code):
-        # type: (str, int) -> None
+    def _fail(self, message: str, code: int) -> None:
         with self._ending:
             self._box["message"] = message.encode()[: ch.MESSAGE_BYTES]
             self._box["status"] = ch.FAILED
@@ -129,20 +122,18 @@ class Worker:
             os._exit(code)  # the process group's remains are the trainer's to kill
 
 
-def _cause(error):
-    # type: (BaseException) -> str
+def _cause(error: BaseException) -> str:
     """The first failure behind an exception: the client's own says only which action it was."""
-    first = error
+    first: BaseException = error
     while first.__cause__ or first.__context__:
-        first = first.__cause__ or first.__context__
+        first = first.__cause__ or first.__context__ or first
     text = str(first) or type(first).__name__
     if os.environ.get("FLARE_THOR_TRACE"):
         traceback.print_exception(type(error), error, error.__traceback__)
     return text[-500:]
 
 
-def main():
-    # type: () -> None
+def main() -> None:
     """Entry of the process; the configuration is the first argument."""
     config = json.loads(sys.argv[1])
     die_with_parent(config["trainer"])

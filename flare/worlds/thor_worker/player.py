@@ -8,8 +8,10 @@ action.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .channel import MAX_MOVED, REPORT_DTYPE
 
@@ -57,8 +59,7 @@ _PICKUP, _DROPOFF = 8, 19
 class House:
     """One house document with what the trainer's core calls its objects."""
 
-    def __init__(self, text):
-        # type: (bytes) -> None
+    def __init__(self, text: bytes) -> None:
         entry = json.loads(text)
         self.document = entry["house"]
         self.object_ids = entry["objects"]
@@ -78,27 +79,25 @@ class House:
 class Player:
     """Plays episodes with a controller."""
 
-    def __init__(self, controller, hook, config):
-        # type: (object, object, dict) -> None
+    def __init__(self, controller: Any, hook: Any, config: dict[str, Any]) -> None:
         self._controller, self._hook = controller, hook
         self._num_cameras = config["num_cameras"]
         self._is_quick = config["use_quick_navi_action"]
         self._crop = config["crop"]
         self._settle_seconds = config["settle_seconds"]
         self._view_distance = config["view_distance"]
-        self._house = None
+        self._house: Any = None  # House, once one is loaded
         self._house_key = -1
         self._is_pristine = False
         self._has_second = False  # the manipulation camera is there
         self._is_lit = False  # other lights than the house's own
-        self._targets = []
-        self._target_of = {}
+        self._targets: list[str] = []
+        self._target_of: dict[str, int] = {}
         self._held = -1
-        self._frame_event = None
+        self._frame_event: Any = None
         hook.after_start(controller)
 
-    def load(self, box, house_of):
-        # type: (np.void, object) -> None
+    def load(self, box: Any, house_of: Any) -> None:
         """Start the episode a request names; ``house_of(index)`` gives a House.
 
         Raises:
@@ -126,10 +125,9 @@ class Player:
         self._target_of = {name: k for k, name in enumerate(self._targets)}
         self._held = -1
         for action in box["history"][: int(box["num_history"])]:
-            self.step(int(action), np.zeros((), REPORT_DTYPE))
+            self.step(int(action), np.zeros(1, REPORT_DTYPE)[0])
 
-    def _reset_house(self):
-        # type: () -> None
+    def _reset_house(self) -> None:
         controller = self._controller
         self._hook.before_house(controller, self._house.document)
         controller.reset(self._house.document)
@@ -145,8 +143,7 @@ class Player:
         if not self._has_second:
             controller.step("DisableSecondaryCamera", renderImage=False)
 
-    def _calibrate(self, box):
-        # type: (np.void) -> None
+    def _calibrate(self, box: Any) -> None:
         """Tilt and field of view of both cameras."""
         quiet = {"renderImage": False, "raise_for_failure": True}
         step = self._controller.step
@@ -157,8 +154,7 @@ class Player:
         for camera, name in enumerate(names):
             step("ChangeFOV", fieldOfView=float(box["fov_deg"][camera]), camera=name, **quiet)
 
-    def _set_looks(self, material_seed, light_seed):
-        # type: (int, int) -> None
+    def _set_looks(self, material_seed: int, light_seed: int) -> None:
         quiet = {"renderImage": False, "raise_for_failure": True}
         step = self._controller.step
         for seed, draw, undo in (
@@ -172,8 +168,7 @@ class Player:
                 step(undo, **quiet)
         self._is_lit = bool(light_seed)
 
-    def step(self, action, report):
-        # type: (int, np.void) -> None
+    def step(self, action: int, report: Any) -> None:
         """Execute one policy action and report what it did."""
         report["num_moved"] = -1
         is_blocked = False
@@ -193,15 +188,13 @@ class Player:
         self.describe(report)
         report["collided"] = is_blocked
 
-    def _act(self, name, **arguments):
-        # type: (str, object) -> str
+    def _act(self, name: str, **arguments: Any) -> str:
         """Send one action whose frames are wanted; returns its error message."""
         event = self._controller.step(name, renderImageSynthesis=False, **arguments)
         self._frame_event = event
         return str(event.metadata["errorMessage"])
 
-    def _move_base(self, ahead, turn):
-        # type: (float, float) -> bool
+    def _move_base(self, ahead: float, turn: float) -> bool:
         if self._is_quick:
             if turn:
                 error = self._act("RotateRightQuick", degrees=turn)
@@ -215,8 +208,7 @@ class Player:
             error = self._act("MoveAgent", ahead=ahead, returnToStart=False, speed=1)
         return "collided" in error.lower()
 
-    def _move_arm(self, action):
-        # type: (int) -> bool
+    def _move_arm(self, action: int) -> bool:
         lift, extension, wrist = _arm_state(self._controller.last_event.metadata["arm"])
         if action in _WRIST:
             sign = _WRIST[action]
@@ -238,8 +230,7 @@ class Player:
         error = self._act("MoveArm", position=position, returnToStart=True, speed=1)
         return "collided" in error.lower()
 
-    def describe(self, report):
-        # type: (np.void) -> None
+    def describe(self, report: Any) -> None:
         """Fill a report from the metadata of the last action and what the cameras see."""
         metadata = self._controller.last_event.metadata
         agent = metadata["agent"]
@@ -260,22 +251,19 @@ class Player:
         if self._held != before:
             self._report_moved(report)
 
-    def _seen(self):
-        # type: () -> tuple[int, int]
+    def _seen(self) -> tuple[int, int]:
         if not self._targets:
             return 0, 0
         seen = self._bits(self._visible())
         return seen, self._bits(self._visible(thirdPartyCameraIndex=0)) if self._has_second else 0
 
-    def _visible(self, **camera):
-        # type: (object) -> list[str]
+    def _visible(self, **camera: Any) -> list[str]:
         event = self._controller.step(
             "GetVisibleObjects", maxDistance=self._view_distance, **camera
         )
         return event.metadata["actionReturn"] or []
 
-    def _bits(self, names):
-        # type: (list[str]) -> int
+    def _bits(self, names: list[str]) -> int:
         bits = 0
         for name in names:
             k = self._target_of.get(name)
@@ -283,8 +271,7 @@ class Player:
                 bits |= 1 << k
         return bits
 
-    def _report_moved(self, report):
-        # type: (np.void) -> None
+    def _report_moved(self, report: Any) -> None:
         """After a grasp or a release: every light object that is not where its house has it."""
         house = self._house
         light = [house.object_ids[i] for i in house.pickupable if i != self._held]
@@ -302,8 +289,7 @@ class Player:
             count += 1
         report["num_moved"] = count
 
-    def write_frames(self, out):
-        # type: (np.ndarray) -> None
+    def write_frames(self, out: NDArray[Any]) -> None:
         """Copy the newest images into [C, H, W, 3], cropped."""
         event = self._frame_event
         crop = slice(self._crop, -self._crop or None)
@@ -312,8 +298,7 @@ class Player:
             np.copyto(out[1], event.third_party_camera_frames[0][:, crop, :3])
 
 
-def _arm_state(arm):
-    # type: (dict) -> tuple[float, float, float]
+def _arm_state(arm: dict[str, Any]) -> tuple[float, float, float]:
     """Lift m, extension m, wrist yaw degrees in (-180, 180]."""
     joints = arm["joints"]
     turn = joints[-1]["rootRelativeRotation"]

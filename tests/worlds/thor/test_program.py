@@ -142,7 +142,7 @@ def test_arm_and_wrist(fresh):
 def test_pick_up_carry_and_release(fresh):
     """The robot stands in front of the apple with the arm to its right, and reaches down."""
     teleport(fresh, 2.1 + 0.0239, 1.5, 90)
-    lift, z, _ = arm_of(fresh.last_event)
+    _, z, _ = arm_of(fresh.last_event)
     assert not fresh.step("PickupObject").metadata["lastActionSuccess"]
     fresh.step("MoveArm", position={"x": 0, "y": -0.05, "z": z})
     event = fresh.last_event
