@@ -473,8 +473,8 @@ class ThorWorlds:
         good = env_ids[~self._has_no_start[env_ids]]
         workers = self._request(good, PRESENT, frames, np.ones(self._num_envs, np.bool_))
         for worker in self._pool.wait(workers, self.config.step_timeout):
-            self._has_no_start[self._env_of(worker)] = True
-            self._worker_of[self._env_of(worker)] = None
+            self._has_no_start[self.env_of(worker)] = True
+            self._worker_of[self.env_of(worker)] = None
         for row, env in enumerate(env_ids):
             one = env_ids[row : row + 1]
             self._length[env] = history.shape[1]
@@ -551,11 +551,12 @@ class ThorWorlds:
         return lost
 
     def _fault(self, worker: WorkerProcess) -> None:
-        env = self._env_of(worker)
+        env = self.env_of(worker)
         self._worker_of[env] = None
         self._faulted[env] = self._has_no_start[env] = True
 
-    def _env_of(self, worker: WorkerProcess) -> int:
+    def env_of(self, worker: WorkerProcess) -> int:
+        """The env that a worker plays."""
         return self._worker_of.index(worker)
 
     def _reports(self, envs: NDArray[np.integer[Any]]) -> NDArray[np.void]:
