@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from flare.data.spec_sampler import SpecSampler
+from flare.data.specs import open_specs
 from flare.errors import UserError, require
 from flare.houses.files import read_houses
 from flare.specs import ActionSpec, CameraSpec
@@ -159,5 +161,13 @@ def make_worlds(houses: list[House], world: WorldConfig) -> EmbeddedWorlds:
 def make_sampler(
     houses: list[House], task: TaskConfig, seed: int, *, mixture: TaskMixture | None = None
 ) -> EpisodeSampler:
-    """The sampler of episodes of these tasks; ``mixture`` if it is not that of training."""
-    return EpisodeSampler(houses, mixture or task.build(), EPISODE_DTYPE, task.sampler, seed)
+    """The sampler of episodes of these tasks; ``mixture`` if it is not that of training.
+
+    Raises:
+        UserError: the houses have no such episode, or the task specs cannot be read.
+    """
+    tasks = mixture or task.build()
+    if task.sampler.specs:
+        source = open_specs(task.sampler.specs)
+        return SpecSampler(houses, tasks, EPISODE_DTYPE, task.sampler, seed, source)
+    return EpisodeSampler(houses, tasks, EPISODE_DTYPE, task.sampler, seed)

@@ -1,49 +1,118 @@
-"""Attention of one query per environment against its cached keys.
+"""Attention of one query per environment against its cached keys, which it joins first.
 
-For environment n and head h, over the places s of the cache with kv_start[n] <= s < kv_len[n]:
+``k_new[n]`` and ``v_new[n]`` are written to place ``place[n]`` of the cache. For head h, over the
+places with ``kv_start[n] <= s < kv_len[n]``, that one among them:
 
     out[n, h] = sum_s softmax_s(scale · q[n, h] · cache_k[n, s, h]) · cache_v[n, s, h]
 
-Shapes, dt = float32, bfloat16, float16 or float64:
-    q                 [N, H, D] dt
-    cache_k, cache_v  [N, S, H, D] dt, [S, H, D] contiguous
+Shapes, dt = float32, bfloat16, float16 or (PyTorch only) float64:
+    q, k_new, v_new   [N, H, D] dt, last dimension contiguous
+    cache_k, cache_v  [N, S, H, D] dt, [S, H, D] contiguous; a ring: places have no order
+    place             [N] integers, 0 to S - 1
     kv_len            [N] integers, 1 to S
     kv_start          [N] integers, 0 to kv_len - 1; 0 by default
     out               [N, H, D] dt
 
-Inference only: the launcher keeps no graph. Source: Vaswani et al. 2017, section 3.2.1.
+Inference only. All integers stay on the device, so the call can sit in a graph. Source: Vaswani et
+al. 2017, section 3.2.1.
 """
+
+# mypy: disable-error-code="no-untyped-def"
 
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from flare.kernels._launch import Config, jit, launch, next_power_of_2, tl, uses_triton
+
+LOG2E = tl.constexpr(1.4426950408889634)
+
+# A tile of keys is read while the one before is used; few programs, so few warps each.
+# By the bytes of a number.
+CONFIGS = {
+    2: Config(num_warps=4, num_stages=2, blocks={"BLOCK_N": 64}),
+    4: Config(num_warps=4, num_stages=2, blocks={"BLOCK_N": 32}),
+}
+
 
 def decode_attention_reference(
     q: Tensor,
+    k_new: Tensor,
+    v_new: Tensor,
     cache_k: Tensor,
     cache_v: Tensor,
     *,
+    place: Tensor,
     kv_len: Tensor,
     kv_start: Tensor | None = None,
     scale: float | None = None,
-    upcast: bool = True,
 ) -> Tensor:
-    """The formula in plain PyTorch; arguments as in ``decode_attention``.
-
-    upcast: compute in float64, then round to q's dtype.
-    """
-    dtype = q.dtype
-    if upcast:
-        q, cache_k, cache_v = q.double(), cache_k.double(), cache_v.double()
+    """The formula in plain PyTorch, in float64; the caches stay as they are."""
+    dtype, rows = q.dtype, torch.arange(len(q), device=q.device)
+    q, cache_k, cache_v = q.double(), cache_k.double(), cache_v.double()
+    cache_k[rows, place], cache_v[rows, place] = k_new.double(), v_new.double()
     scores = torch.einsum("nhd,nshd->nhs", q, cache_k) * (scale or q.shape[-1] ** -0.5)
-    places = torch.arange(cache_k.shape[1], device=q.device)
-    filled = places < kv_len[:, None]
-    if kv_start is not None:
-        filled &= places >= kv_start[:, None]
-    weights = scores.masked_fill(~filled[:, None], float("-inf")).softmax(-1)
+    empty = _empty(cache_k.shape[1], kv_len, kv_start)
+    weights = scores.masked_fill(empty[:, None], float("-inf")).softmax(-1)
     return torch.einsum("nhs,nshd->nhd", weights, cache_v).to(dtype)
+
+
+def _empty(size: int, kv_len: Tensor, kv_start: Tensor | None) -> Tensor:
+    """[N, size] bool: the places that are not seen."""
+    places = torch.arange(size, device=kv_len.device)
+    empty = places >= kv_len[:, None]
+    return empty if kv_start is None else empty | (places < kv_start[:, None])
+
+
+@jit
+def decode_kernel(
+    q, k_new, v_new, cache_k, cache_v, out, place, kv_len, kv_start,
+    q_n, q_h, k_n, k_h, v_n, v_h, c_n, heads, scale,
+    D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, HAS_START: tl.constexpr,
+):  # fmt: skip
+    """One program per (head, environment)."""
+    head = (tl.program_id(0) % heads).to(tl.int64)
+    env = (tl.program_id(0) // heads).to(tl.int64)
+    d = tl.arange(0, BLOCK_D)
+    wide = d < D
+    query = tl.load(q + env * q_n + head * q_h + d, mask=wide, other=0.0).to(tl.float32) * scale
+    key = tl.load(k_new + env * k_n + head * k_h + d, mask=wide, other=0.0)
+    value = tl.load(v_new + env * v_n + head * v_h + d, mask=wide, other=0.0)
+    own = tl.load(place + env).to(tl.int32)
+    step = heads * D
+    cache_k += env * c_n + head * D
+    cache_v += env * c_n + head * D
+    tl.store(cache_k + own.to(tl.int64) * step + d, key, mask=wide)
+    tl.store(cache_v + own.to(tl.int64) * step + d, value, mask=wide)
+    start = 0
+    if HAS_START:
+        start = tl.load(kv_start + env).to(tl.int32)
+    stop = tl.load(kv_len + env).to(tl.int32)
+    acc = tl.zeros([BLOCK_D], tl.float32)
+    top = -float("inf")
+    total = 0.0
+    for first in range(start, stop, BLOCK_N):
+        s = first + tl.arange(0, BLOCK_N)
+        mask = (s < stop)[:, None] & wide[None, :]
+        offs = s[:, None] * step + d[None, :]
+        # The new row comes from registers: others of this program may not see it in memory yet.
+        fresh = (s == own)[:, None]
+        old = mask & (s != own)[:, None]
+        keys = tl.load(cache_k + offs, mask=old, other=0.0).to(tl.float32)
+        keys = tl.where(fresh, key.to(tl.float32)[None, :], keys)
+        scores = tl.sum(keys * query[None, :], 1)
+        scores = tl.where(s < stop, scores, -float("inf"))
+        higher = tl.maximum(top, tl.max(scores, 0))
+        weights = tl.exp2(scores - higher)
+        shrink = tl.exp2(top - higher)
+        values = tl.load(cache_v + offs, mask=old, other=0.0).to(tl.float32)
+        values = tl.where(fresh, value.to(tl.float32)[None, :], values)
+        acc = acc * shrink + tl.sum(values * weights[:, None], 0)
+        total = total * shrink + tl.sum(weights, 0)
+        top = higher
+    acc = acc / total
+    tl.store(out + (env * heads + head) * D + d, acc.to(out.dtype.element_ty), mask=wide)
 
 
 @lru_cache(maxsize=16)
@@ -53,27 +122,42 @@ def _own_head(heads: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         return torch.eye(heads, dtype=dtype, device=device)[:, :, None]
 
 
+def _pytorch(q: Tensor, cache_k: Tensor, cache_v: Tensor, empty: Tensor, scale: float) -> Tensor:
+    """All heads of an environment in one product, see kernels/README.md."""
+    n, heads, dim = q.shape
+    bias = q.new_zeros(n, empty.shape[1]).masked_fill_(empty, float("-inf"))[:, None]
+    blocks = (q[:, None] * _own_head(heads, q.dtype, q.device)).view(n, heads, heads * dim)
+    scores = torch.baddbmm(bias, blocks, cache_k.flatten(2).transpose(1, 2), alpha=scale)
+    out = torch.bmm(scores.softmax(-1), cache_v.flatten(2)).view(n, heads, heads, dim)
+    return out.diagonal(dim1=1, dim2=2).transpose(1, 2)
+
+
+@torch.no_grad()
 def decode_attention(
     q: Tensor,
+    k_new: Tensor,
+    v_new: Tensor,
     cache_k: Tensor,
     cache_v: Tensor,
     *,
+    place: Tensor,
     kv_len: Tensor,
     kv_start: Tensor | None = None,
+    span: int | None = None,
     scale: float | None = None,
 ) -> Tensor:
-    """One query per environment against its cache, no gradient.
-
-    All heads of an environment go through one matrix product: its query becomes [H, H·D] with
-    zeros outside each head's own block, so the cache's rows [S, H·D] are read in place, without
-    the copy that a product per (environment, head) needs.
+    """One query per environment against its cache, which is written in place; no gradient.
 
     Args:
         q: [N, H, D] floating.
+        k_new: [N, H, D] of q's dtype.
+        v_new: [N, H, D] of q's dtype.
         cache_k: [N, S, H, D] of q's dtype, [S, H, D] contiguous.
         cache_v: the same for values.
+        place: [N] integers from 0 to S - 1, where the new keys and values go.
         kv_len: [N] integers from 1 to S, filled places of each environment's cache.
         kv_start: [N] integers below kv_len, places that come before are not seen; None: all are.
+        span: at least max(kv_len), for PyTorch, which cannot read it off the device; None: S.
         scale: of the scores; D ** -0.5 by default.
 
     Returns:
@@ -82,27 +166,56 @@ def decode_attention(
     Raises:
         ValueError: shapes that do not belong together, with what was given.
     """
+    _check(q, k_new, v_new, cache_k, cache_v, place, kv_len, kv_start)
+    n, heads, dim = q.shape
+    scale = dim**-0.5 if scale is None else scale
+    if not uses_triton(q):
+        rows = torch.arange(n, device=q.device)
+        cache_k[rows, place], cache_v[rows, place] = k_new, v_new
+        size = cache_k.shape[1] if span is None else span
+        empty = _empty(size, kv_len, kv_start)
+        return _pytorch(q, cache_k[:, :size], cache_v[:, :size], empty, scale)
+    out = q.new_empty(q.shape)
+    args = {
+        "q": q, "k_new": k_new, "v_new": v_new, "cache_k": cache_k, "cache_v": cache_v, "out": out,
+        "place": place, "kv_len": kv_len, "kv_start": kv_start, "q_n": q.stride(0),
+        "q_h": q.stride(1), "k_n": k_new.stride(0), "k_h": k_new.stride(1),
+        "v_n": v_new.stride(0), "v_h": v_new.stride(1), "c_n": cache_k.stride(0), "heads": heads,
+        "scale": scale * LOG2E.value, "D": dim, "BLOCK_D": next_power_of_2(dim),
+        "HAS_START": kv_start is not None,
+    }  # fmt: skip
+    launch(decode_kernel, (n * heads,), args, CONFIGS[q.dtype.itemsize])
+    return out
+
+
+def _check(
+    q: Tensor, k_new: Tensor, v_new: Tensor, cache_k: Tensor, cache_v: Tensor, place: Tensor,
+    kv_len: Tensor, kv_start: Tensor | None,
+) -> None:  # fmt: skip
     if q.dim() != 3 or cache_k.dim() != 4 or cache_v.shape != cache_k.shape:
         raise ValueError(
             "expected q [N, H, D] and caches [N, S, H, D], "
             f"got {list(q.shape)}, {list(cache_k.shape)}, {list(cache_v.shape)}"
         )
     n, heads, dim = q.shape
-    size = cache_k.shape[1]
-    if cache_k.shape != (n, size, heads, dim) or kv_len.shape != (n,):
+    if k_new.shape != q.shape or v_new.shape != q.shape:
         raise ValueError(
-            f"expected caches [{n}, S, {heads}, {dim}] and kv_len [{n}], "
-            f"got {list(cache_k.shape)}, {list(kv_len.shape)}"
+            f"k_new and v_new must be {list(q.shape)}, got {list(k_new.shape)}, {list(v_new.shape)}"
         )
-    places = torch.arange(size, device=q.device)
-    empty = places >= kv_len[:, None]
-    if kv_start is not None:
-        empty |= places < kv_start[:, None]
-    bias = q.new_zeros(n, size).masked_fill_(empty, float("-inf"))[:, None]
-    own = _own_head(heads, q.dtype, q.device)
-    blocks = (q[:, None] * own).view(n, heads, heads * dim)
-    scores = torch.baddbmm(
-        bias, blocks, cache_k.flatten(2).transpose(1, 2), alpha=scale or dim**-0.5
-    )
-    out = torch.bmm(scores.softmax(-1), cache_v.flatten(2)).view(n, heads, heads, dim)
-    return out.diagonal(dim1=1, dim2=2).transpose(1, 2)
+    if cache_k.shape != (n, cache_k.shape[1], heads, dim) or any(
+        x.shape != (n,) for x in (place, kv_len, *([] if kv_start is None else [kv_start]))
+    ):
+        raise ValueError(
+            f"expected caches [{n}, S, {heads}, {dim}] and place, kv_len and kv_start [{n}], "
+            f"got {list(cache_k.shape)}, {list(place.shape)}, {list(kv_len.shape)}"
+        )
+    if len({x.dtype for x in (q, k_new, v_new, cache_k, cache_v)}) > 1:
+        raise ValueError(
+            f"queries and caches must share one dtype, got {q.dtype}, {k_new.dtype}, "
+            f"{v_new.dtype}, {cache_k.dtype}, {cache_v.dtype}"
+        )
+    for name, cache in (("cache_k", cache_k), ("cache_v", cache_v)):
+        if cache.stride()[1:] != (heads * dim, dim, 1) or cache.stride() != cache_k.stride():
+            raise ValueError(
+                f"each row [S, H, D] of {name} must be contiguous, got strides {cache.stride()}"
+            )

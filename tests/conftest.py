@@ -4,6 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+# Without a GPU the kernels run in Triton's interpreter, which is chosen when they are defined.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+# Poisoning memory needs PyTorch's deterministic mode, and that a size of cuBLAS's own.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 _DEFAULT = Path(__file__).resolve().parents[2] / "shared"
 

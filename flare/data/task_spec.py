@@ -64,6 +64,7 @@ def parse_task_spec(document: Document) -> TaskSpec:
     )
     if not spec.targets and TASKS[task].goal_kind in ("see", "hold"):
         raise ValueError("names no target")
+    spec.sentence(0)  # its keys are there
     return spec
 
 

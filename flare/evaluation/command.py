@@ -30,7 +30,7 @@ class EvaluateConfig:
     houses: Path  # house file to evaluate in
     which: Literal["latest", "best"] = "latest"  # checkpoint of a run
     episodes: Path | None = None  # frozen episode file; drawn and written beside the results if new
-    num_episodes: int = 200  # when the episodes are drawn
+    num_episodes: int = 200  # when the episodes are drawn; of task specs at most all
     name: str = "eval"  # of the results: <out>/eval/<name>.jsonl
     out: Path | None = None  # folder for results; default: the checkpoint's run
     seed: int = 0
@@ -114,11 +114,11 @@ def _episodes(
 ) -> FrozenEpisodes | None:  # fmt: skip
     path = config.episodes or run.path / "eval" / f"{config.name}.episodes.jsonl"
     if not path.exists():
-        with console.stage("evaluation episodes", total=config.num_episodes) as stage:
+        sampler = make_sampler(houses, config.task, config.seed, mixture=mixture)
+        count = min(config.num_episodes, sampler.count_distinct() or config.num_episodes)
+        with console.stage("evaluation episodes", total=count) as stage:
             frozen = freeze_episodes(
-                make_worlds(houses, config.world),
-                make_sampler(houses, config.task, config.seed, mixture=mixture),
-                config.num_episodes,
+                make_worlds(houses, config.world), sampler, count,
                 on_episode=lambda _: stage.update(advance=1), should_stop=should_stop,
             )  # fmt: skip
         if frozen is None:

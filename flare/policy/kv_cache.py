@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from flare.errors import UserError
+from flare.kernels.decode_attention import decode_attention
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +30,7 @@ class KVCache:
     """Keys and values of N environments, each with its own length; nothing is allocated per step.
 
     Environment n owns row n, a ring of S places. A step appends one place in every layer:
-    ``open_step`` settles where, ``write`` fills it layer by layer, ``advance`` counts it once all
+    ``open_step`` settles where, ``attend`` fills it layer by layer, ``advance`` counts it once all
     layers have. An episode of more than S observations goes on with its last S: keys carry no
     position, so the order of places means nothing. Not thread-safe.
     """
@@ -52,7 +53,6 @@ class KVCache:
             self.keys = torch.zeros(shape, dtype=dtype, device=device)
             self.values = torch.zeros(shape, dtype=dtype, device=device)
             self.lengths = torch.zeros(num_envs, dtype=torch.int64, device=device)
-            self._rows = torch.arange(num_envs, device=device)
             # On an accelerator a copy on the CPU, so that used() waits for nothing.
             self._host = self.lengths if self.lengths.is_cpu else torch.zeros(num_envs).long()
         self.starts: Tensor | None = None  # [N] int64, first visible place of the open step
@@ -82,19 +82,20 @@ class KVCache:
         self._place = self.lengths % self.max_len
         self.stops = (self.lengths + 1).clamp(max=self.max_len)
 
-    @torch.no_grad()
-    def write(self, layer: int, keys: Tensor, values: Tensor) -> None:
-        """Put the open step's keys and values [N, H, D] of one layer into its places."""
-        self.keys[layer, self._rows, self._place] = keys
-        self.values[layer, self._rows, self._place] = values
+    def attend(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Put the open step's keys and values [N, H, D] of one layer into its places, and look.
 
-    def filled(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Views [N, span, H, D] of the keys and values that the open step may read."""
-        return self.keys[layer, :, : self.span], self.values[layer, :, : self.span]
+        Returns:
+            [N, H, D], what the queries [N, H, D] find in all that is visible.
+        """
+        return decode_attention(
+            queries, keys, values, self.keys[layer], self.values[layer], place=self._place,
+            kv_len=self.stops, kv_start=self.starts, span=self.span,
+        )  # fmt: skip
 
     @torch.no_grad()
     def advance(self) -> None:
-        """Count the places that ``write`` has filled in every layer."""
+        """Count the places that ``attend`` has filled in every layer."""
         self.lengths += 1
         self.count_on_host()
 

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flare.kernels.attention import attention
-from flare.kernels.decode_attention import decode_attention
 from flare.policy.kv_cache import KVCache, KVPrefix
 
 _EPS = 1e-5
@@ -81,11 +80,11 @@ class Block(nn.Module):
         """
         q, k, v = self._project(x)
         if prefix is None:
-            seen = attention(q, k, v, segment_ids=segment_ids)
+            seen = attention(q, k, v, segment_ids=segment_ids, causal=True)
         else:
             keys, values, lengths = prefix
             seen = attention(
-                q, k, v, segment_ids=segment_ids,
+                q, k, v, segment_ids=segment_ids, causal=True,
                 prefix_k=keys, prefix_v=values, prefix_len=lengths,
             )  # fmt: skip
         return self._close(x, seen)
@@ -93,10 +92,7 @@ class Block(nn.Module):
     def step(self, x: Tensor, cache: KVCache, layer: int) -> Tensor:
         """One step [N, d] of every environment; writes the open step's place of ``layer``."""
         q, k, v = self._project(x)
-        cache.write(layer, k, v)
-        keys, values = cache.filled(layer)
-        seen = decode_attention(q, keys, values, kv_len=cache.stops, kv_start=cache.starts)
-        return self._close(x, seen)
+        return self._close(x, cache.attend(layer, q, k, v))
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[..., d] to queries, keys and values [..., H, D], views of one product."""

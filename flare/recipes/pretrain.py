@@ -133,7 +133,7 @@ class Pretraining:
     def _views(self, grid: tuple[int, int]) -> LabelledViews:
         """Views from anywhere, also beside the goals, whatever the tasks."""
         world = replace(self.world, num_envs=self.encoder.batch_size)
-        anywhere = replace(self.task.sampler, min_distance=0.0)
+        anywhere = replace(self.task.sampler, min_distance=0.0, specs=())
         task = TaskConfig(names=("ObjectNav",), sampler=anywhere)
         return LabelledViews(
             make_worlds(self.houses, world), self.houses,

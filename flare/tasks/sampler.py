@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,9 @@ class SamplerConfig:
     # What of a house's looks is drawn, with the original's probability: "materials" of walls and
     # floors, as the original; "lights"; "textures" of objects.
     randomise: tuple[str, ...] = ("materials",)
+    # Episodes to play in place of drawn ones: .jsonl.gz files of task specs, or folders
+    # <task>/<split> of trajectories. Of the fields above only the last two count then.
+    specs: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_distance <= self.max_distance:
@@ -121,6 +125,10 @@ class EpisodeSampler:
         self._starts = lru_cache(_CACHED_TABLES)(self._find_starts)
         for task in self.mixture.tasks:
             self._require_goal(task)
+
+    def count_distinct(self) -> int | None:
+        """Episodes before one comes again; None: there is no end of them."""
+        return None
 
     def _require_goal(self, task: Task) -> None:
         for house in range(len(self.houses)):

@@ -14,7 +14,7 @@ def _append(cache, number):
     cache.open_step(cache.lengths)
     for layer in range(2):
         rows = torch.full((cache.keys.shape[1], 1, 2), float(number + 10 * layer))
-        cache.write(layer, rows, -rows)
+        cache.attend(layer, rows, rows, -rows)
     cache.advance()
 
 

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flare.kernels.attention import attention
-from flare.kernels.decode_attention import decode_attention
 from flare.policy.kv_cache import KVCache, KVPrefix
 from flare.policy.spoc.config import SpocConfig
 
@@ -88,10 +87,10 @@ class CrossDecoder(nn.Module):
             assert isinstance(block, CrossBlock)  # a ModuleList forgets the type
             q, k, v = block.project(x)
             if prefix is None:
-                seen = attention(q, k, v, segment_ids=segment_ids)
+                seen = attention(q, k, v, segment_ids=segment_ids, causal=True)
             else:
                 seen = attention(
-                    q, k, v, segment_ids=segment_ids, prefix_k=prefix.keys[i],
+                    q, k, v, segment_ids=segment_ids, causal=True, prefix_k=prefix.keys[i],
                     prefix_v=prefix.values[i], prefix_len=prefix.lengths,
                 )  # fmt: skip
             x = block.close(x.flatten(0, 1), seen.flatten(0, 1), text).view(shape)
@@ -102,8 +101,5 @@ class CrossDecoder(nn.Module):
         for i, block in enumerate(self.blocks, first_layer):
             assert isinstance(block, CrossBlock)
             q, k, v = block.project(x)
-            cache.write(i, k, v)
-            keys, values = cache.filled(i)
-            seen = decode_attention(q, keys, values, kv_len=cache.stops, kv_start=cache.starts)
-            x = block.close(x, seen, text)
+            x = block.close(x, cache.attend(i, q, k, v), text)
         return x

@@ -1,0 +1,213 @@
+"""Which path an operation takes, and how its kernels are launched.
+
+One switch for all of them, read from ``FLARE_KERNELS`` at the start, or set by ``set_backend``:
+
+    auto       Triton for tensors on a CUDA device of compute capability 8.0 or more, else PyTorch
+    triton     Triton, also for CPU tensors where its interpreter is on (TRITON_INTERPRET=1)
+    reference  PyTorch
+
+float64 always takes PyTorch: it is what the others are compared with.
+"""
+
+import contextlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+Backend = Literal["auto", "triton", "reference"]
+Target = tuple[int, int]  # compute capability
+
+
+class _Absent:
+    """Stands where Triton would, so that kernels can be defined; they cannot run."""
+
+    class constexpr:
+        """A constant of a kernel."""
+
+        def __init__(self, value: object) -> None:
+            self.value = value
+
+
+HAS_TRITON = importlib.util.find_spec("triton") is not None
+if HAS_TRITON:
+    import triton
+    import triton.language as tl
+else:
+    triton, tl = None, _Absent
+
+# Under the interpreter the numbers of bfloat16 tensors are bit patterns: kernels then widen the
+# operands of every product to float32. All other arithmetic is in float32 anyway.
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+_OLDEST: Target = (8, 0)
+
+
+def jit(kernel: Callable[..., Any]) -> Any:
+    """``triton.jit``, or the function as it is where Triton is absent."""
+    return triton.jit(kernel) if HAS_TRITON else kernel
+
+
+def _checked(name: str) -> Backend:
+    for known in get_args(Backend):
+        if name == known:
+            return known
+    raise ValueError(f"the kernels' backend is one of {get_args(Backend)}, got {name!r}")
+
+
+_backend: Backend = _checked(os.environ.get("FLARE_KERNELS", "auto"))
+
+
+def backend() -> Backend:
+    """The switch."""
+    return _backend
+
+
+def set_backend(name: Backend) -> None:
+    """Set the switch.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    global _backend
+    _backend = _checked(name)
+
+
+@contextlib.contextmanager
+def use_backend(name: Backend) -> Iterator[None]:
+    """The switch set for a while."""
+    before = backend()
+    set_backend(name)
+    try:
+        yield
+    finally:
+        set_backend(before)
+
+
+@lru_cache
+def _capability(index: int) -> Target:
+    return torch.cuda.get_device_capability(index)
+
+
+def target_of(x: Tensor) -> Target:
+    """Compute capability that configurations are chosen for."""
+    if _recording is not None:
+        return _recording.target
+    return _capability(x.device.index or 0) if x.is_cuda else (9, 0)
+
+
+def uses_triton(x: Tensor) -> bool:
+    """Whether an operation on x is done by Triton.
+
+    Raises:
+        RuntimeError: the switch says "triton" where Triton is absent or cannot run.
+    """
+    if _recording is not None:
+        return True
+    if _backend == "reference" or x.dtype == torch.float64:
+        return False
+    if _backend == "auto":
+        return x.is_cuda and HAS_TRITON and target_of(x) >= _OLDEST
+    if not HAS_TRITON or not (x.is_cuda or INTERPRETED):
+        raise RuntimeError(
+            "the kernels' backend is 'triton', but "
+            + (f"the tensors are on {x.device} and TRITON_INTERPRET is not 1" if HAS_TRITON
+               else "Triton is not installed")
+        )  # fmt: skip
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Sizes of a launch: constants of the kernel, warps of a program, depth of its pipeline."""
+
+    num_warps: int = 4
+    num_stages: int = 2
+    blocks: dict[str, int] = field(default_factory=dict)
+    # Whether a product and a sum may become one rounding. Off where results are cut to integers.
+    has_fused_sums: bool = True
+
+    def options(self) -> dict[str, int | bool]:
+        """What a launch passes to the compiler."""
+        return {
+            "num_warps": self.num_warps,
+            "num_stages": self.num_stages,
+            "enable_fp_fusion": self.has_fused_sums,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A recorded launch: what a compiler must know to build the kernel ahead of time."""
+
+    kernel: Any
+    args: dict[str, object]
+    config: Config
+
+
+@dataclass(slots=True)
+class Recording:
+    """Launches that were asked for on "meta" tensors."""
+
+    target: Target
+    launches: list[Launch] = field(default_factory=list)
+
+
+_recording: Recording | None = None
+
+
+@contextlib.contextmanager
+def recording(target: Target) -> Iterator[Recording]:
+    """Note launches instead of doing them; operations are given tensors on device "meta".
+
+    Args:
+        target: compute capability to choose configurations for.
+    """
+    global _recording
+    _recording = Recording(target)
+    try:
+        yield _recording
+    finally:
+        _recording = None
+
+
+def launch(
+    kernel: Any,
+    grid: Sequence[int],
+    args: dict[str, object],
+    config: Config,
+) -> None:
+    """Run a kernel on the device of its tensors.
+
+    Args:
+        kernel: of ``jit``; takes ``args`` and ``config.blocks`` by name, and EMU if it has products.
+        grid: programs along up to three axes; an empty grid does nothing.
+        args: tensors (or None) and numbers; bool and str become constants.
+        config: sizes.
+    """
+    names = kernel.arg_names
+    if "EMU" in names:
+        args = {**args, "EMU": INTERPRETED}
+    args = {name: value for name, value in {**args, **config.blocks}.items() if name in names}
+    if _recording is not None:
+        _recording.launches.append(Launch(kernel, args, config))
+        return
+    if 0 in grid:
+        return
+    device = next(a.device for a in args.values() if isinstance(a, Tensor))
+    with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
+        kernel[tuple(grid)](**args, **config.options())
+
+
+def cdiv(a: int, b: int) -> int:
+    """Smallest integer not below a / b."""
+    return -(-a // b)
+
+
+def next_power_of_2(n: int) -> int:
+    """Smallest power of two not below n >= 1."""
+    return 1 << (n - 1).bit_length()

@@ -1,0 +1,54 @@
+"""The switch between paths, and what a launch is given."""
+
+import pytest
+import torch
+
+from flare.kernels import _launch
+from flare.kernels._launch import backend, recording, set_backend, use_backend, uses_triton
+from flare.kernels.attention import CONFIGS, attention_packed
+
+
+def test_the_switch_is_set_for_a_while():
+    before = backend()
+    with use_backend("reference"):
+        assert backend() == "reference"
+        assert not uses_triton(torch.zeros(1))
+    assert backend() == before
+
+
+def test_the_switch_names_a_name_it_does_not_know():
+    with pytest.raises(ValueError, match="got 'cuda'"):
+        set_backend("cuda")
+
+
+def test_auto_leaves_cpu_tensors_to_pytorch():
+    with use_backend("auto"):
+        assert not uses_triton(torch.zeros(1))
+
+
+def test_float64_is_always_pytorchs():
+    with use_backend("triton"):
+        assert not uses_triton(torch.zeros(1, dtype=torch.float64))
+
+
+def test_triton_is_refused_where_it_cannot_run(monkeypatch):
+    monkeypatch.setattr(_launch, "INTERPRETED", False)
+    with use_backend("triton"), pytest.raises(RuntimeError, match="TRITON_INTERPRET is not 1"):
+        uses_triton(torch.zeros(1))
+    monkeypatch.setattr(_launch, "HAS_TRITON", False)
+    with use_backend("triton"), pytest.raises(RuntimeError, match="Triton is not installed"):
+        uses_triton(torch.zeros(1))
+
+
+def test_a_recording_notes_launches_and_does_nothing(monkeypatch):
+    from flare.kernels import attention
+
+    monkeypatch.setattr(attention, "INTERPRETED", False)
+    qkv = torch.empty(2, 181, 3, 8, 64, dtype=torch.bfloat16, device="meta", requires_grad=True)
+    with recording((8, 0)) as record:
+        out = attention_packed(qkv)
+        torch.autograd.backward(out, torch.empty_like(out))
+    assert [launch.config for launch in record.launches] == [
+        CONFIGS["fwd", 8, 2], CONFIGS["bwd", 8, 2]
+    ]  # fmt: skip
+    assert record.launches[0].args["size_q"] == 181
