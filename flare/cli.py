@@ -173,6 +173,13 @@ COMMANDS = (
         "write example assets in the layout of the downloads",
     ),
     Command(
+        "download",
+        "flare.data.commands",
+        "DownloadConfig",
+        "run_download",
+        "fetch published houses, assets, annotations, data or checkpoints",
+    ),
+    Command(
         "doctor",
         "flare.doctor",
         "DoctorConfig",

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <mutex>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -54,6 +56,8 @@ struct BatchEnv::Impl {
   std::vector<render::Rasterizer> rasterizers;  // one per thread
   std::vector<Env> envs;
   std::vector<std::uint8_t> is_listed;  // [N] scratch of check_ids
+  std::vector<std::int64_t> costs;      // [N] ns, of each env's last step
+  std::vector<std::int32_t> order;      // [N] in which the next step takes them
   sim::FieldCache fields{kFieldBytes};
 
   Impl(std::vector<PlayableHouse> houses_in, Robots robots_in, const BatchEnvConfig& config_in)
@@ -64,10 +68,15 @@ struct BatchEnv::Impl {
         pool(config_in.num_threads),
         rasterizers(index(config_in.num_threads)),
         envs(index(config_in.num_envs)),
-        is_listed(index(config_in.num_envs)) {}
+        is_listed(index(config_in.num_envs)),
+        costs(index(config_in.num_envs)),
+        order(index(config_in.num_envs)) {
+    std::iota(order.begin(), order.end(), 0);
+  }
 
   void check_ids(std::span<const std::int32_t> env_ids);
   std::shared_ptr<const sim::LoadedHouse> view_of(const sim::EpisodeSpec& spec, std::int32_t env);
+  void sort_by_cost();
   void check_playing(std::int32_t env) const;
   void check_state(std::int32_t env, const sim::WorldState& state);
   void begin(Env& env) const;
@@ -111,6 +120,15 @@ std::shared_ptr<const sim::LoadedHouse> BatchEnv::Impl::view_of(const sim::Episo
   const std::lock_guard lock(views_mutex);
   if (!slot) slot = std::move(made);
   return slot;
+}
+
+/// The envs that took long come first, as they will again: no thread begins a long one when the
+/// others have nothing left. Results do not depend on the order.
+void BatchEnv::Impl::sort_by_cost() {
+  if (config.num_threads == 1) return;
+  std::sort(order.begin(), order.end(), [this](std::int32_t a, std::int32_t b) {
+    return std::pair(-costs[index(a)], a) < std::pair(-costs[index(b)], b);
+  });
 }
 
 void BatchEnv::Impl::check_playing(std::int32_t env) const {
@@ -214,10 +232,15 @@ void BatchEnv::step(std::span<const std::int32_t> actions, std::span<const std::
     sim::World::check(impl.envs[index(env)].world.robot(),
                       static_cast<sim::Action>(actions[index(env)]));
   }
-  impl.pool.parallel_for(impl.envs.size(), [&](std::size_t i, int thread) {
+  impl.sort_by_cost();
+  impl.pool.parallel_for(impl.envs.size(), [&](std::size_t turn, int thread) {
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point begin = Clock::now();
+    const auto i = index(impl.order[turn]);
     impl.envs[i].world.step(static_cast<sim::Action>(actions[i]));
     const bool is_drawn = draw.empty() || draw[i] != 0;
-    impl.observe(static_cast<std::int32_t>(i), is_drawn, impl.rasterizers[index(thread)], out);
+    impl.observe(impl.order[turn], is_drawn, impl.rasterizers[index(thread)], out);
+    impl.costs[i] = (Clock::now() - begin) / std::chrono::nanoseconds(1);
   });
 }
 

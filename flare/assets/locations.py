@@ -31,7 +31,7 @@ def assets_folder(given: Path | None) -> Path:
             "there is no such folder",
             file=folder,
             key=None if given else "OBJAVERSE_ASSETS_DIR",
-            mend="download the assets with objathor, or give their folder with --assets",
+            mend="download them with flare download assets, or give their folder with --assets",
         )
     return folder
 
@@ -53,6 +53,6 @@ def annotations_file(given: Path | None, assets: Path) -> Path | None:
             "there is no such file",
             file=file,
             key=None if given else "OBJAVERSE_ANNOTATIONS_PATH",
-            mend="download the annotations with objathor, or leave them out",
+            mend="download them with flare download annotations, or leave them out",
         )
     return file
