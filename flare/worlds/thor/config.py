@@ -1,5 +1,6 @@
 """How AI2-THOR processes are started, what they are told, and how long they may take."""
 
+import json
 import os
 import shlex
 import shutil
@@ -64,7 +65,7 @@ class ThorConfig:
     asset_limit: int = 200  # kept in a process
     load_file_in_unity: bool = False
 
-    extra: dict[str, Any] = field(default_factory=dict)  # further arguments of the controller
+    extra: dict[str, str] = field(default_factory=dict)  # further controller arguments, as JSON
 
     def __post_init__(self) -> None:
         for name in ("start_timeout", "reset_timeout", "step_timeout", "memory_cap_gb"):
@@ -73,6 +74,15 @@ class ThorConfig:
         for name in ("num_spares", "max_episodes", "first_backoff", "longest_backoff"):
             value = getattr(self, name)
             require(value >= 0, f"thor.{name}", value, "use a number from 0")
+        for name, text in self.extra.items():
+            try:
+                json.loads(text)
+            except ValueError as error:
+                raise UserError(
+                    f"is {text!r}, which is no JSON",
+                    key=f"thor.extra.{name}",
+                    mend="write a number, true, false or a quoted text",
+                ) from error
         for name in ("house_failures", "device_failures"):
             require(getattr(self, name) >= 1, f"thor.{name}", getattr(self, name), "use at least 1")
         require(
@@ -107,7 +117,7 @@ class ThorConfig:
             "x_display": os.environ.get("DISPLAY", ":0"),
             "scene": "Procedural",
         }
-        return {**arguments, **self.extra}
+        return {**arguments, **{name: json.loads(value) for name, value in self.extra.items()}}
 
     def find_executable(self) -> tuple[str, ...]:
         """The local build's path and arguments; empty for a commit's build.

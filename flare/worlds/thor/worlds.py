@@ -313,6 +313,22 @@ class ThorWorlds:
         """CUDA indices on which nothing starts any more."""
         return self._pool.lost_devices
 
+    def summary(self) -> dict[str, Any]:
+        """What went wrong so far, for logs: counts, houses and devices that are left out."""
+        return {
+            "failures": len(self.failures),
+            "recycled": self._pool.recycled,
+            "quarantined": self.quarantined,
+            "lost_devices": self.lost_devices,
+        }
+
+    def devices_text(self) -> str:
+        """One line: which worker's simulator draws on which device."""
+        if not self.devices:
+            return f"AI2-THOR: {len(self._pool.workers)} processes, device left to the build"
+        dealt = [f"CUDA {cuda} is Vulkan {vulkan}" for cuda, vulkan in self.devices.items()]
+        return f"AI2-THOR: {len(self._pool.workers)} processes in turn on {', '.join(dealt)}"
+
     @property
     def pool(self) -> Pool:
         """The processes."""
