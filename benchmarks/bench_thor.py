@@ -28,7 +28,8 @@ from flare.rollout.buffers import ArraySpec, RolloutBuffer
 from flare.specs import CameraSpec
 from flare.testing.random_play import random_episode
 from flare.worlds.embedded import load_houses
-from flare.worlds.thor import ThorConfig, ThorWorlds
+from flare.worlds.thor.config import ThorConfig
+from flare.worlds.thor.worlds import ThorWorlds
 from flare.worlds.world import all_env_ids
 
 PROGRAM = str(Path(sys.executable).parent / "flare-thor")
@@ -36,6 +37,7 @@ CAMERA = CameraSpec(num_cameras=2)
 NUM_WORKERS = (1, 4, 16)
 TURN = 1  # the policy action of every step: it is never blocked for long and draws all anew
 SLOW_HOUSE, SLOW_PLAY, SLOW_EPISODES = 10.0, 15.0, 3  # s of CreateHouse, s of play, episodes
+Client = Any  # ai2thor has no types
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -53,7 +55,7 @@ def episodes(count: int) -> np.ndarray:
     return specs
 
 
-def make_client(folder: str) -> Any:
+def make_client(folder: str) -> Client:
     """The real client in the first house, its objects filtered."""
     os.environ["HOME"] = folder
     from ai2thor.controller import Controller
@@ -64,7 +66,7 @@ def make_client(folder: str) -> Any:
     return client
 
 
-def client_step(client: Any) -> Any:
+def client_step(client: Client) -> Client:
     """What one policy step asks of AI2-THOR."""
     event = client.step("RotateRightQuick", degrees=30, renderImageSynthesis=False)
     client.step("GetVisibleObjects", maxDistance=100)
@@ -90,7 +92,7 @@ def protocol() -> Iterator[Contenders]:
 
 
 @contextlib.contextmanager
-def our_worlds(num_envs: int, folder: str, **changes: Any) -> Iterator[Callable[[], None]]:
+def our_worlds(num_envs: int, folder: str, **changes: float) -> Iterator[Callable[[], None]]:
     """One step of N worlds into a rollout buffer."""
     config = replace(ThorConfig(executable=PROGRAM, base_dir=folder, step_timeout=60), **changes)
     worlds = ThorWorlds(items(), num_envs=num_envs, config=config, camera=CAMERA)

@@ -15,7 +15,8 @@ from flare.tasks.registry import TASKS, check_name
 from flare.tasks.rewards import RewardConfig
 from flare.tasks.sampler import EpisodeSampler, SamplerConfig
 from flare.worlds.embedded import EPISODE_DTYPE, EmbeddedWorlds, House, load_houses
-from flare.worlds.thor import ThorConfig, ThorWorlds
+from flare.worlds.thor.config import ThorConfig
+from flare.worlds.thor.worlds import ThorWorlds
 from flare.worlds.world import Worlds
 
 _BYTES_PER_WORLD = 64 * 1024  # state and path fields of one world, an upper estimate

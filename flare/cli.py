@@ -291,7 +291,7 @@ def parse(command: Command, config_class: type[Any], arguments: Sequence[str]) -
                 config_class,
                 prog=f"flare {command.name}",
                 description=f"{command.help[0].upper()}{command.help[1:]}.",
-                args=[_spelled_out(flag) for flag in flags],
+                args=[_spelled_out(flag, command.name) for flag in flags],
                 default=default,
             )
     except SystemExit as stop:
@@ -301,8 +301,10 @@ def parse(command: Command, config_class: type[Any], arguments: Sequence[str]) -
         raise UserError(_without_frame(said.getvalue()), mend=mend) from None
 
 
-def _spelled_out(flag: str) -> str:
+def _spelled_out(flag: str, command: str) -> str:
     """The whole name of a flag that has a short one: ``--world`` and ``--thor-…``."""
+    if command == "doctor":  # its fields stand at the top
+        return re.sub(r"^--thor-", "--thor.", flag)
     if flag == "--world" or flag.startswith("--world="):
         return flag.replace("--world", "--world.kind", 1)
     return re.sub(r"^--thor-", "--world.thor.", flag)

@@ -1,24 +1,27 @@
 """``flare doctor``: what this machine and installation can do, one line a check."""
 
 import importlib
+import json
 import os
 import platform
+import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 from flare import __version__
+from flare.findings import Finding
+from flare.worlds.thor.config import ThorConfig
 
 GIB = 2**30
 MIN_SHM = 256 * 2**20  # bytes; rollouts of the demo take a tenth of it
 MIN_MEMORY = 4 * GIB  # bytes; the demo's largest stage takes about half
+MIN_OPEN_FILES = 1024  # a worker takes a handful here
 MIN_DISK = 2 * GIB  # bytes; a run with its checkpoints and videos takes a tenth
-
-Verdict = Literal["ok", "note", "problem"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,30 +30,23 @@ class DoctorConfig:
 
     folder: Path = Path()
     """Where runs would be written."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line: what was looked at, what was found, and how to mend it."""
-
-    name: str
-    verdict: Verdict
-    found: str
-    mend: str = ""
-
-    def line(self) -> str:
-        """The finding for the eye."""
-        mark = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}[self.verdict]
-        mend = f". Mend: {self.mend}" if self.mend else ""
-        return f"{mark}  {self.name:<13} {self.found}{mend}"
+    world: Literal["embedded", "thor"] = "embedded"
+    """thor: also everything that AI2-THOR needs, with a start in one house."""
+    thor: ThorConfig = field(default_factory=lambda: ThorConfig(start_timeout=60, reset_timeout=60))
+    """What would be started, and how long that may take."""
+    json: bool = False
+    """Print JSON instead: a list of the findings."""
 
 
 def run_doctor(config: DoctorConfig) -> int:
     """Print all findings; 0, or 1 when one of them keeps flare from working."""
     findings = list(examine(config))
+    problems = sum(finding.verdict == "problem" for finding in findings)
+    if config.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+        return int(problems > 0)
     for finding in findings:
         print(finding.line())
-    problems = sum(finding.verdict == "problem" for finding in findings)
     print(f"{problems} problem{'s' * (problems != 1)}" if problems else "all well")
     return int(problems > 0)
 
@@ -69,10 +65,15 @@ def examine(config: DoctorConfig) -> Iterator[Finding]:
         _memory,
         _shared_memory,
         lambda: _disk(config.folder),
+        _open_files,
         _ai2thor,
     )
     for check in checks:
         yield check()
+    if config.world == "thor":
+        from flare.doctor_thor import examine_thor  # loads the core, which may be what is broken
+
+        yield from examine_thor(config.thor)
 
 
 def _python() -> Finding:
@@ -166,6 +167,14 @@ def _disk(folder: Path) -> Finding:
     if free < MIN_DISK:
         return Finding("disk", "problem", found, "free space or choose another folder for runs")
     return Finding("disk", "ok", found)
+
+
+def _open_files() -> Finding:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    found = f"{limit} at a time"
+    if limit < MIN_OPEN_FILES:
+        return Finding("open files", "note", found, f"ulimit -n {MIN_OPEN_FILES}, for many workers")
+    return Finding("open files", "ok", found)
 
 
 def _ai2thor() -> Finding:

@@ -33,6 +33,7 @@ def test_a_machine_that_runs_the_tests_is_well(core_present, tmp_path, capsys):
         "memory",
         "shared memory",
         "disk",
+        "open files",
         "ai2thor",
     ]
 

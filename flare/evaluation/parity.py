@@ -120,7 +120,7 @@ def compare(
     mixture: TaskMixture,
     config: ParityConfig,
 ) -> Comparison:
-    """Play the episodes ``specs`` [E] in both worlds, N at a time, and compare after each action."""
+    """Play the episodes ``specs`` [E] in both worlds, N at a time; compare every step."""
     seats = (_Seat(first), _Seat(second))
     comparison = Comparison(first.facts_dtype)
     n = first.num_envs

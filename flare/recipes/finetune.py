@@ -37,7 +37,7 @@ from flare.signals import StopFlag
 from flare.tensorboard import tell_if_missing
 from flare.timing import Timer
 from flare.worlds.embedded import House
-from flare.worlds.thor import ThorWorlds
+from flare.worlds.thor.worlds import ThorWorlds
 
 _WINDOW = 500  # episodes of the running success rate
 

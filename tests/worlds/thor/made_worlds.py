@@ -14,7 +14,8 @@ from flare.robots import load_robot
 from flare.specs import ACTION_NAMES, CameraSpec
 from flare.testing.random_play import random_episode
 from flare.worlds.embedded import RANDOM_LIGHTS, RANDOM_MATERIALS, House, load_houses
-from flare.worlds.thor import ThorConfig, ThorWorlds
+from flare.worlds.thor.config import ThorConfig
+from flare.worlds.thor.worlds import ThorWorlds
 from flare.worlds.world import all_env_ids
 from tests.worlds.thor.places import PROGRAM, furnished
 

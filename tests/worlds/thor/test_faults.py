@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from flare.errors import UserError
-from flare.worlds.thor import ThorWorlds
 from flare.worlds.thor.worker_process import State, is_alive
+from flare.worlds.thor.worlds import ThorWorlds
 from flare.worlds.world import all_env_ids
 from tests.worlds.thor.made_worlds import Seat, left_overs, specs_of, thor_worlds
 

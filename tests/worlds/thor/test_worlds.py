@@ -11,8 +11,8 @@ from flare.specs import ACTION_NAMES, CameraSpec
 from flare.testing.conformance import CHECKS, Subject
 from flare.testing.random_play import random_actions
 from flare.worlds.embedded import REPORT_DTYPE, EmbeddedWorlds, FlareError
-from flare.worlds.thor import ThorWorlds
 from flare.worlds.thor.config import ThorConfig, crop_of
+from flare.worlds.thor.worlds import ThorWorlds
 from flare.worlds.thor_worker import channel
 from flare.worlds.world import all_env_ids
 from tests.worlds.thor.made_worlds import CAMERA, HOUSES, ITEMS, QUICK, Seat, specs_of, thor_worlds
