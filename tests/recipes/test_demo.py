@@ -185,3 +185,28 @@ def test_no_house_left_after_filtering_is_refused(demo):
     done = flare(*arguments, cwd=run.parent.parent)
     assert done.returncode == 2
     assert "target_types" in done.stderr
+
+
+def test_fine_tuning_through_ai2thor_is_that_of_the_embedded_world(demo, tmp_path):
+    """The same policy, seed and houses, through the real client: the same metrics to the last bit."""
+    pytest.importorskip("ai2thor")
+    run, _ = demo
+    program = Path(sys.executable).parent / "flare-thor"
+    runs = {}
+    for world in ("embedded", "thor"):
+        done = flare(
+            "finetune", "--checkpoint", run / "pretrain", "--houses", run / "houses/train.jsonl.gz",
+            "--max-houses", 2, "--runs", tmp_path, "--name", world, "--world", world,
+            "--thor-executable", f"{program} --exact-crop", "--thor-base-dir", tmp_path,
+            "--thor-num-spares", 1, "--world.num-envs", 2, "--ppo.num-minibatches", 2,
+            "--ppo.critic-warmup-steps", 0, "--collector.num-steps", 32, "--total-steps", 192,
+            cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        runs[world] = list(read_records(tmp_path / world / "metrics.jsonl"))
+    assert len(runs["thor"]) == 3
+    nothing = {"failures": 0, "recycled": 0, "quarantined": [], "lost_devices": []}
+    for embedded, thor in zip(runs["embedded"], runs["thor"], strict=True):
+        assert thor.pop("worlds") == nothing
+        del embedded["time"], thor["time"]
+        assert thor == embedded
