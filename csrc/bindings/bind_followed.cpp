@@ -43,6 +43,12 @@ void check(const FollowedWorlds& self, const py::array& env_ids, const py::array
   for (std::size_t i = 0; i < n; ++i) self.check(ids[i], starts[i]);
 }
 
+void prepare(FollowedWorlds& self, const py::array& spec) {
+  const EpisodeSpec one = span_of<const EpisodeSpec>(spec, "spec", 1)[0];
+  const py::gil_scoped_release unlocked;
+  self.prepare(one);
+}
+
 void reset(FollowedWorlds& self, const py::array& env_ids, const py::array& specs,
            const py::array& reports, const py::array& facts) {
   const Rows rows = rows_of(self, env_ids, reports, facts);
@@ -137,6 +143,7 @@ void bind_followed(py::module_& m) {
   py::class_<FollowedWorlds>(m, "FollowedWorlds", "N worlds whose robots move in other simulators.")
       .def(py::init(&make), py::arg("houses"), py::arg("num_envs"))
       .def("check", &check, py::arg("env_ids"), py::arg("specs"))
+      .def("prepare", &prepare, py::arg("spec"), "Finds ahead what leads to a goal; spec: [1].")
       .def("reset", &reset, py::arg("env_ids"), py::arg("specs"), py::arg("reports"),
            py::arg("facts"))
       .def("follow", &follow, py::arg("env_ids"), py::arg("actions"), py::arg("reports"),

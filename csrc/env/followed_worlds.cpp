@@ -51,6 +51,14 @@ void FollowedWorlds::check(std::int32_t env, const sim::EpisodeSpec& spec) const
   sim::World::check(*house_of(spec), spec);
 }
 
+void FollowedWorlds::prepare(const sim::EpisodeSpec& spec) {
+  const auto& house = house_of(spec);
+  sim::World::check(*house, spec);
+  const int room = sim::room_at(house->house, {spec.x, spec.z});
+  const std::uint64_t seen = room >= 0 && room < sim::kMaxRooms ? std::uint64_t{1} << room : 0;
+  (void)fields_.get(house, spec, seen);
+}
+
 void FollowedWorlds::check_report(const sim::LoadedHouse& house, const sim::Report& report) const {
   const auto num_objects = static_cast<std::int32_t>(house.house.objects.size());
   bool is_good = std::isfinite(report.x) && std::isfinite(report.z) &&

@@ -19,6 +19,9 @@ class FollowedWorlds {
   /// Throws StateError for an env or a start that does not exist, as World::check does.
   void check(std::int32_t env, const sim::EpisodeSpec& spec) const;
 
+  /// Finds ahead of its time what leads to an episode's goal. Safe beside every other call.
+  void prepare(const sim::EpisodeSpec& spec);
+
   /// Begins an env's episode where its simulator says it has begun. Throws as check does.
   void reset(std::int32_t env, const sim::EpisodeSpec& spec, const sim::Report& report,
              sim::Facts& facts);

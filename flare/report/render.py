@@ -66,6 +66,7 @@ def render(run: RunData) -> str:
         "comparison": sections.comparison(run, numbers),
         "curves": sections.curves(run),
         "times": sections.time_split(run),
+        "failed_worlds": sections.failed_worlds(run),
         "maps": sections.maps(run),
         "videos": _videos(run),
         "tables": sections.group_tables(run, numbers),

@@ -162,6 +162,17 @@ def time_split(run: RunData) -> list[Record]:
     return result
 
 
+def failed_worlds(run: RunData) -> Record | None:
+    """What the worlds' processes cost: of the last record that tells it; None if nothing failed."""
+    records = [
+        r for stage in run.metrics.values() for r in stage if isinstance(r.get("worlds"), dict)
+    ]
+    if not records:
+        return None
+    last: Record = records[-1]["worlds"]
+    return last if any(last.values()) else None
+
+
 def maps(run: RunData) -> list[Record]:
     """Return plans with trajectories: for each evaluation some successes and failures."""
     gained = (run.comparison or {}).get("gained", [])

@@ -188,7 +188,7 @@ def test_no_house_left_after_filtering_is_refused(demo):
 
 
 def test_fine_tuning_through_ai2thor_is_that_of_the_embedded_world(demo, tmp_path):
-    """The same policy, seed and houses, through the real client: the same metrics to the last bit."""
+    """The same policy, seed and houses through the real client: the same metrics, bit for bit."""
     pytest.importorskip("ai2thor")
     run, _ = demo
     program = Path(sys.executable).parent / "flare-thor"

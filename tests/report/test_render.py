@@ -92,3 +92,17 @@ def test_half_a_last_line_is_what_a_killed_run_leaves(tmp_path):
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write('{"stage": "finet')
     assert build_report(tmp_path).exists()
+
+
+def test_houses_that_failed_are_listed(full, tmp_path):
+    run = make_run(tmp_path / "thor", videos=0)
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1])
+    last["worlds"] = {
+        "failures": 7, "recycled": 2, "quarantined": ["train.jsonl.gz line 9"], "lost_devices": [3],
+    }  # fmt: skip
+    (run / "metrics.jsonl").write_text("\n".join([*lines[:-1], json.dumps(last)]) + "\n")
+    text = build_report(run).read_text()
+    assert "Worlds that failed" in text and "<li>train.jsonl.gz line 9</li>" in text
+    assert "7 processes were lost" in text and "starts on them any more: 3." in text
+    assert "Worlds that failed" not in build_report(full).read_text()

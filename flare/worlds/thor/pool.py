@@ -13,6 +13,8 @@ from flare.worlds.thor.worker_process import State, WorkerProcess
 from flare.worlds.thor_worker.channel import OK, Channel, futex_wait
 
 _LOOK = 0.1  # s, the longest sleep between two looks at deadlines and processes
+_PATIENCE = 0.05  # s without news until processes are looked at
+_PUMP_PERIOD = 0.005  # s; looking at a process costs a system call each
 _MEMORY_PERIOD = 1.0  # s between looks at memory
 _GIB = 2**30
 _START_TRIES = 3  # of each worker, before it is clear that nothing starts here
@@ -58,6 +60,7 @@ class Pool:
         self.failures: list[Failure] = []
         self.recycled = 0
         self._has_started = False
+        self._next_pump = 0.0
         self._began = self._memory_look = time.monotonic()
         folder = Path(self._logs.name)
         self.workers = [
@@ -92,6 +95,8 @@ class Pool:
             now = time.monotonic()
             if now < end:
                 futex_wait(self.channel.finished, seen, min(_LOOK, end - now))
+                if time.monotonic() < min(end, now + _PATIENCE):
+                    continue  # woken: somebody has finished
             for worker in waiting:
                 if not worker.is_busy:
                     continue
@@ -136,9 +141,16 @@ class Pool:
         limit = self.config.max_episodes
         return worker.index in self.over_memory or bool(limit and worker.episodes >= limit)
 
-    def pump(self) -> None:
-        """Look after everything that nobody waits for; never sleeps."""
+    def pump(self, *, is_urgent: bool = True) -> None:
+        """Look after everything that nobody waits for; never sleeps.
+
+        Args:
+            is_urgent: False looks only once in some milliseconds.
+        """
         now = time.monotonic()
+        if now < self._next_pump and not is_urgent:
+            return
+        self._next_pump = now + _PUMP_PERIOD
         for worker in self.workers:
             if worker.state is State.DOWN:
                 if now >= worker.start_after:

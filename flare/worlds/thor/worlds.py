@@ -4,6 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,7 @@ class ThorWorlds:
         self._history = np.zeros((num_envs, MAX_HISTORY), np.uint8)
         self._length = np.zeros(num_envs, np.int32)
         self._announced: dict[int, NDArray[np.void]] = {}
+        self._ahead = ThreadPoolExecutor(max_workers=1)
         self._awaited: set[bytes] = set()  # episodes that a reset waits for
         self._needs_start = np.ones(num_envs, np.bool_)
 
@@ -214,7 +216,7 @@ class ThorWorlds:
         self._faulted = self._has_no_start.copy()
         envs = np.flatnonzero(~self._faulted)
         workers = [w for env in envs if (w := self._worker_of[env]) is not None]
-        for worker in self._lost_meanwhile(workers):
+        for worker in self._too_large(workers):
             self._fault(worker)
         envs = np.flatnonzero(~self._faulted)
         self._send_step(envs, ids, frames, draw)
@@ -223,7 +225,7 @@ class ThorWorlds:
             self._fault(worker)
         self._follow(np.flatnonzero(~self._faulted), ids, facts)
         self._frames.collect(frames, envs if draw is None else envs[draw[envs]])
-        self._pool.pump()
+        self._pool.pump(is_urgent=False)
         self._feed_spares()
 
     def expert_actions(self) -> NDArray[np.int64]:
@@ -285,6 +287,7 @@ class ThorWorlds:
 
     def close(self) -> None:
         """Kill all processes; nothing may be called afterwards."""
+        self._ahead.shutdown(cancel_futures=True)
         self._pool.close()
         for memory in (self._frames, self._houses_memory, self._boxes_memory):
             memory.close()
@@ -296,6 +299,8 @@ class ThorWorlds:
         for env, spec in zip(env_ids, specs, strict=True):
             self._announced.pop(int(env), None)
             self._announced[int(env)] = np.array([spec])
+            # What leads to the goal takes a moment to find; the core drops the GIL for it.
+            self._ahead.submit(self._core.prepare, np.array([spec]))
         self._feed_spares()
 
     @property
@@ -554,11 +559,9 @@ class ThorWorlds:
         self._channel.announce()
         return workers
 
-    def _lost_meanwhile(self, workers: Sequence[WorkerProcess]) -> list[WorkerProcess]:
-        """Those that died between two steps, or grew too large for another."""
-        lost = [w for w in workers if w.end() is not None]
-        for worker in lost:
-            self._pool.lose(worker, worker.message() or f"exit code {worker.end()}")
+    def _too_large(self, workers: Sequence[WorkerProcess]) -> list[WorkerProcess]:
+        """Those that grew too large for another step; one that died is noticed when waited for."""
+        lost = []
         for worker in workers:
             if worker.index in self._pool.over_memory and worker.state is State.PLAYING:
                 cap = self.config.memory_cap_gb
@@ -577,7 +580,7 @@ class ThorWorlds:
 
     def _reports(self, envs: NDArray[np.integer[Any]]) -> NDArray[np.void]:
         indices = [w.index for env in envs if (w := self._worker_of[env]) is not None]
-        return np.ascontiguousarray(self._channel.boxes["report"][indices]).astype(REPORT_DTYPE)
+        return np.ascontiguousarray(self._channel.boxes["report"][indices]).view(REPORT_DTYPE)
 
     def _follow(
         self, envs: NDArray[np.int64], ids: NDArray[np.int32], facts: NDArray[np.void]

@@ -74,6 +74,7 @@ class Controller(ai2thor.controller.Controller):  # type: ignore[misc]
         except (AttributeError, OSError):
             while process.poll() is None:
                 time.sleep(0.02)
+        time.sleep(0.1)  # the client kills it after nonsense; what that was is the better reason
         if not self._is_closing:
             self._on_simulator_end(process.pid)
 
