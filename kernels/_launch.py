@@ -121,6 +121,11 @@ def uses_triton(x: Tensor) -> bool:
     return True
 
 
+def is_trained(*tensors: Tensor | None) -> bool:
+    """Whether a gradient will be asked for of an operation on these."""
+    return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """Sizes of a launch: constants of the kernel, warps of a program, depth of its pipeline."""
@@ -184,22 +189,23 @@ def launch(
     """Run a kernel on the device of its tensors.
 
     Args:
-        kernel: of ``jit``; takes ``args`` and ``config.blocks`` by name, and EMU if it has products.
+        kernel: of ``jit``; takes by name what it needs of args and config.blocks.
         grid: programs along up to three axes; an empty grid does nothing.
         args: tensors (or None) and numbers; bool and str become constants.
         config: sizes.
     """
-    names = kernel.arg_names
-    if "EMU" in names:
-        args = {**args, "EMU": INTERPRETED}
-    args = {name: value for name, value in {**args, **config.blocks}.items() if name in names}
+    known = {**args, **config.blocks, "EMU": INTERPRETED}
+    args = {name: known[name] for name in kernel.arg_names}
     if _recording is not None:
         _recording.launches.append(Launch(kernel, args, config))
         return
     if 0 in grid:
         return
     device = next(a.device for a in args.values() if isinstance(a, Tensor))
-    with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
+    if device.type == "cuda" and device.index != torch.cuda.current_device():
+        with torch.cuda.device(device):
+            kernel[tuple(grid)](**args, **config.options())
+    else:
         kernel[tuple(grid)](**args, **config.options())
 
 
