@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flare.errors import UserError
+from flare.kernels.sample_action import sample_action
 from flare.policy.heads import (
     ActorHead,
     NetworkConfig,
     SpareHeads,
     make_critic_head,
-    sample_actions,
 )
 from flare.policy.image_encoder import ImageEncoder
 from flare.policy.kv_cache import KVCache, KVPrefix, SharedCounterCache
@@ -85,6 +85,11 @@ class Policy(nn.Module):
         """F: length of what encode_frames gives for one step."""
         return self.config.image.num_features
 
+    @property
+    def feature_dtype(self) -> torch.dtype:
+        """What encode_frames gives: float32, or the weights' dtype."""
+        return self.actor_head.weight.dtype
+
     def num_parameters(self, *, trainable_only: bool = False) -> int:
         """Number of weights; with trainable_only, without the frozen ones."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad or not trainable_only)
@@ -102,7 +107,7 @@ class Policy(nn.Module):
                 yield from module.parameters()
 
     def encode_frames(self, frames: Tensor, draws: Augmentations | None = None) -> Tensor:
-        """[B, C, H, W, 3] uint8 to features [B, F] float32, with gradient unless frozen.
+        """[B, C, H, W, 3] uint8 to features [B, F] of feature_dtype, with gradient unless frozen.
 
         ``image_encoder.requires_grad_(False)`` freezes the encoder; then once per frame is enough.
 
@@ -191,8 +196,7 @@ class Policy(nn.Module):
             value = self._step_value(obs, critic_words, cache, beliefs)
         else:
             value = logits.new_zeros(len(logits))
-        action = sample_actions(logits, uniforms)
-        log_prob = logits.log_softmax(-1).gather(-1, action[:, None])[:, 0]
+        action, log_prob, _ = sample_action(logits, uniforms)
         return ActOutput(action=action, log_prob=log_prob, value=value, logits=logits)
 
     def read(self, tokens: Tensor) -> tuple[Words | None, Words | None]:
