@@ -289,6 +289,15 @@ class Policy(nn.Module):
         beliefs = self._beliefs(self.critic_tower, obs, episode_start, prefix, of_critic=True)
         return self._value_of(beliefs).t()
 
+    def evaluate(
+        self, obs: Observation, episode_start: Tensor, prefix: KVPrefix | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits [T, N, A] and values [T, N] float32; arguments as in evaluate_actions."""
+        beliefs = self._beliefs(self.actor_tower, obs, episode_start, prefix)
+        if self.config.critic == "shared":
+            return self._logits_of(beliefs), self._value_of(beliefs).t()
+        return self._logits_of(beliefs), self.evaluate_values(obs, episode_start, prefix)
+
     def evaluate_actions(
         self,
         obs: Observation,
@@ -308,13 +317,8 @@ class Policy(nn.Module):
         Returns:
             EvaluateOutput over [T, N].
         """
-        beliefs = self._beliefs(self.actor_tower, obs, episode_start, prefix)
-        logits = self._logits_of(beliefs)
+        logits, value = self.evaluate(obs, episode_start, prefix)
         log_probs = logits.log_softmax(-1)
-        if self.config.critic == "shared":
-            value = self._value_of(beliefs).t()
-        else:
-            value = self.evaluate_values(obs, episode_start, prefix)
         return EvaluateOutput(
             log_prob=log_probs.gather(-1, actions[..., None])[..., 0],
             entropy=-(log_probs.exp() * log_probs).sum(-1),
