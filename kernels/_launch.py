@@ -10,9 +10,10 @@ float64 always takes PyTorch: it is what the others are compared with.
 """
 
 import contextlib
+import importlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -35,11 +36,8 @@ class _Absent:
 
 
 HAS_TRITON = importlib.util.find_spec("triton") is not None
-if HAS_TRITON:
-    import triton
-    import triton.language as tl
-else:
-    triton, tl = None, _Absent
+triton: Any = importlib.import_module("triton") if HAS_TRITON else None
+tl: Any = importlib.import_module("triton.language") if HAS_TRITON else _Absent
 
 # Under the interpreter the numbers of bfloat16 tensors are bit patterns: kernels then widen the
 # operands of every product to float32. All other arithmetic is in float32 anyway.
@@ -53,6 +51,7 @@ def jit(kernel: Callable[..., Any]) -> Any:
 
 
 def _checked(name: str) -> Backend:
+    known: Backend
     for known in get_args(Backend):
         if name == known:
             return known
@@ -183,7 +182,7 @@ def recording(target: Target) -> Iterator[Recording]:
 def launch(
     kernel: Any,
     grid: Sequence[int],
-    args: dict[str, object],
+    args: Mapping[str, object],
     config: Config,
 ) -> None:
     """Run a kernel on the device of its tensors.

@@ -8,8 +8,8 @@ Shapes, dt = float32, bfloat16, float16 or (PyTorch only) float64:
 
 s is rounded to dt before it is normalised: that is what the backward pass reads again. The backward
 pass with g = w · dy and x̂ = (s - mean) / std is
-``ds = (g - mean(g) - x̂ · mean(g · x̂)) / std``; dw and db are summed per program, then over programs,
-so two runs give the same bits. Source: Ba et al. 2016.
+``ds = (g - mean(g) - x̂ · mean(g · x̂)) / std``; dw and db are summed per program, then over
+programs, so two runs give the same bits. Source: Ba et al. 2016.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -187,9 +187,7 @@ def _forward(
 
 class _AddLayerNorm(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, a: Tensor, r: Tensor | None, w: Tensor, b: Tensor, eps: float
-    ) -> Any:
+    def forward(ctx: Any, a: Tensor, r: Tensor | None, w: Tensor, b: Tensor, eps: float) -> Any:
         y, s, mean, rstd = _forward(a, r, w, b, eps, keeps=True)
         ctx.save_for_backward(s, w, mean, rstd)
         ctx.has_r = r is not None

@@ -52,7 +52,7 @@ def _config(m: int, n: int, warps: int, stages: int) -> Config:
 
 
 # (direction, compute capability's major, bytes of a number): chosen by the report of the compiler.
-# Dropout's random numbers take registers, so it has rows of its own.
+# Dropout's random numbers take registers, and so does a prefix on sm_80: they have their own rows.
 CONFIGS: dict[tuple[str, int, int], Config] = {
     ("fwd", 8, 2): _config(64, 64, 4, 2),
     ("fwd", 9, 2): _config(64, 64, 4, 3),
@@ -62,23 +62,16 @@ CONFIGS: dict[tuple[str, int, int], Config] = {
     ("bwd", 9, 2): _config(64, 64, 4, 1),
     ("bwd", 8, 4): _config(32, 32, 8, 1),
     ("bwd", 9, 4): _config(32, 32, 8, 1),
+    ("fwd prefix", 8, 2): _config(64, 32, 4, 2),
     ("fwd dropout", 8, 2): _config(64, 32, 4, 2),
     ("fwd dropout", 9, 2): _config(64, 32, 4, 2),
     ("fwd dropout", 8, 4): _config(32, 32, 8, 1),
     ("fwd dropout", 9, 4): _config(32, 32, 8, 1),
     ("bwd dropout", 8, 2): _config(32, 32, 4, 1),
-    ("bwd dropout", 9, 2): _config(32, 32, 4, 1),
+    ("bwd dropout", 9, 2): _config(32, 32, 4, 2),
     ("bwd dropout", 8, 4): _config(32, 32, 8, 1),
     ("bwd dropout", 9, 4): _config(32, 32, 8, 1),
 }
-
-
-def config_of(direction: str, target: Target, dtype: torch.dtype, *, has_dropout: bool) -> Config:
-    """The table's row; later architectures take the last one's."""
-    if INTERPRETED:  # its time goes by the number of steps
-        return _config(64, 64, 4, 1)
-    kind = f"{direction} dropout" if has_dropout else direction
-    return CONFIGS[kind, min(target[0], 9), dtype.itemsize]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +92,17 @@ class _Options:
     def prefix_size(self) -> int:
         """P."""
         return 0 if self.prefix_k is None else self.prefix_k.shape[1]
+
+
+def config_of(direction: str, target: Target, dtype: torch.dtype, options: _Options) -> Config:
+    """The table's row; later architectures take the last one's."""
+    if INTERPRETED:  # its time goes by the number of steps
+        return _config(64, 64, 4, 1)
+    kind = f"{direction} dropout" if options.dropout_p else f"{direction} prefix"
+    row = (kind, min(target[0], 9), dtype.itemsize)
+    if options.dropout_p or (options.prefix_size and row in CONFIGS):
+        return CONFIGS[row]
+    return CONFIGS[direction, row[1], row[2]]
 
 
 def visible_keys(q: Tensor, k: Tensor, options: _Options) -> Tensor | None:
@@ -212,7 +216,7 @@ _WRITTEN_OUT = frozenset({torch.bfloat16, torch.float16})
 
 
 def _common_args(q: Tensor, k: Tensor, options: _Options) -> dict[str, object]:
-    batch, size_q, heads, dim = q.shape
+    _, size_q, heads, dim = q.shape
     prefix = options.prefix_k if options.prefix_size else None
     strides = (0, 0, 0) if prefix is None else prefix.stride()[:3]
     return {
@@ -251,7 +255,7 @@ def _forward(q: Tensor, k: Tensor, v: Tensor, options: _Options) -> tuple[Tensor
     batch, size_q, heads, _ = q.shape
     out = q.new_empty(q.shape)
     lse = q.new_empty(batch, heads, size_q, dtype=torch.float32)
-    config = config_of("fwd", target_of(q), q.dtype, has_dropout=options.dropout_p > 0)
+    config = config_of("fwd", target_of(q), q.dtype, options)
     args = {
         "q": q, "k": k, "v": v, "out": out, "lse": lse, "scale": options.scale * LOG2E,
         **_strides(q=q, k=k, v=v, o=out), **_common_args(q, k, options),
@@ -274,7 +278,7 @@ def _backward(
         "scale": options.scale, **_strides(q=q, k=k, v=v, o=out, g=grad, dq=dq, dk=dk, dv=dv),
         **_common_args(q, k, options),
     }  # fmt: skip
-    config = config_of("bwd", target_of(q), q.dtype, has_dropout=options.dropout_p > 0)
+    config = config_of("bwd", target_of(q), q.dtype, options)
     launch(attention_bwd_kernel, (q.shape[0] * q.shape[2],), args, config)
 
 
@@ -302,7 +306,8 @@ class _PackedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, options: _Options) -> Any:
-        out, lse = _forward(*qkv.unbind(2), options)
+        q, k, v = qkv.unbind(2)
+        out, lse = _forward(q, k, v, options)
         ctx.save_for_backward(qkv, out, lse)
         ctx.options = options
         ctx.mark_non_differentiable(lse)

@@ -7,16 +7,16 @@ For each parameter with a gradient g, step t:
     p = p - lr · (m / (1 - β₁ᵗ)) / (√(v / (1 - β₂ᵗ)) + eps)
 
 All parameters of a group are views of one buffer, so are their moments; gradients, which autograd
-hands out one by one, are gathered into a third. What has no gradient stays as it is, moments and step
-count included. Whether a step counts at all is a number on the device (``alive``): a step that is
-called off changes nothing, and nobody waits to learn it.
+hands out one by one, are gathered into a third. What has no gradient stays as it is, moments and
+step count included. Whether a step counts at all is a number on the device (``alive``): a step that
+is called off changes nothing, and nobody waits to learn it.
 
 Sources: Kingma and Ba 2015, algorithm 1; the clipping is torch.nn.utils.clip_grad_norm_'s.
 """
 
 # mypy: disable-error-code="no-untyped-def"
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -111,7 +111,8 @@ class _Flat:
     def gather(self, runs: list[tuple[int, int]]) -> None:
         """Copy the gradients into their buffer."""
         chosen = [i for start, stop in runs for i in range(start, stop)]
-        grads = [self.parameters[i].grad for i in chosen]
+        found = (self.parameters[i].grad for i in chosen)
+        grads = [grad for grad in found if grad is not None]
         torch._foreach_copy_([self.view(self.grads, i) for i in chosen], grads)
 
 
@@ -131,7 +132,7 @@ class FlatAdam(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
-        """params: groups with ``params`` and, if not the default, ``lr``; max_norm: over them all."""
+        """params: groups with ``params`` and perhaps ``lr``; max_norm: over all of them."""
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
         self.max_norm = max_norm
         self._flats: list[_Flat | None] = []
@@ -156,17 +157,12 @@ class FlatAdam(torch.optim.Optimizer):
         return torch.stack(squares).sum().sqrt()
 
     @torch.no_grad()
-    def step(  # type: ignore[override]
-        self,
-        closure: Callable[[], float] | None = None,
-        *,
-        norm: Tensor | None = None,
-        alive: Tensor | None = None,
+    def step(  # type: ignore[override]  # no closure: a loss is computed once
+        self, *, norm: Tensor | None = None, alive: Tensor | None = None
     ) -> None:
         """One step on what ``gather`` took over, clipped to max_norm.
 
         Args:
-            closure: not supported, there for the base class.
             norm: what gather returned; None: gather first.
             alive: [] float32 on the device, 0 calls the step off; None: it counts.
         """

@@ -1,7 +1,7 @@
 """The loss of PPO and its statistics, with the gradients formed in the same launch.
 
-With r = exp(log π(a) - log π_old(a)), A advantage, R return, V value, c the clipping, over the steps
-that count:
+With r = exp(log π(a) - log π_old(a)), A advantage, R return, V value, c the clipping, over the
+steps that count:
 
     policy = -mean(min(r·A, clip(r, 1 - c, 1 + c)·A))
     value  = 0.5·mean((V - R)²), or with clipping
@@ -12,9 +12,9 @@ Statistics, float32 on the device (``STATS`` names them): policy, value and entr
 ``approx_kl`` = mean(r - 1 - log r), ``clip_fraction`` of ratios beyond c, ``ratio_error`` =
 max |r - 1|, ``kl_to_anchor``, and the number of steps that count.
 
-Shapes: logits, reference [M, A]; values, old_values, old_log_probs, advantages, returns [M]; actions
-[M] int64; valid [M] bool; all else float32. Sources: Schulman et al. 2017, eq. 7; the estimate of the
-KL: Schulman 2020, k3; clipped values: the PPO of OpenAI baselines (ppo2).
+Shapes: logits, reference [M, A]; values, old_values, old_log_probs, advantages, returns [M];
+actions [M] int64; valid [M] bool; all else float32. Sources: Schulman et al. 2017, eq. 7; the
+estimate of the KL: Schulman 2020, k3; clipped values: the PPO of OpenAI baselines (ppo2).
 """
 
 # mypy: disable-error-code="no-untyped-def"

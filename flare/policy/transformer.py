@@ -101,10 +101,8 @@ class Block(nn.Module):
         q, k, v, x = self._project(x, branch)
         return self._close(x, cache.attend(layer, q, k, v))
 
-    def _project(
-        self, x: Tensor, branch: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """[..., d] to queries, keys and values [..., H, D], views of one product; and the stream."""
+    def _project(self, x: Tensor, branch: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """[..., d] to queries, keys and values [..., H, D], of one product; and the stream."""
         normal, x = add_rmsnorm(x, branch, self.attention_norm.weight, eps=_EPS)
         qkv: Tensor = self.qkv(normal)
         q, k, v = torch.unflatten(qkv, -1, (3, self.heads, -1)).unbind(-3)

@@ -196,7 +196,7 @@ class _Steps:
 
     def is_over(self) -> bool:
         """Whether a step is known to have been the last; on a device that may come late."""
-        known = (copy for copy, event in self._known if event is None or event.query())
+        known = (copy for copy, event in self._known if event is None or event.query())  # type: ignore[no-untyped-call]
         return any(float(copy) == 0.0 for copy in known)
 
     def fetch(self) -> dict[str, float]:
@@ -281,9 +281,7 @@ class _Minibatches:
         prefix = None if batch.prefix is None else batch.prefix.envs(start, stop)
         if self.warmup:
             values = self.policy.evaluate_values(obs, begins, prefix)
-            loss, _ = value_loss(
-                _counted(values, valid), _counted(batch.returns[:, envs], valid)
-            )
+            loss, _ = value_loss(_counted(values, valid), _counted(batch.returns[:, envs], valid))
             stats = loss.new_zeros(len(STATS))
             stats[STATS.index("value_loss")] = loss.detach()
             return loss, stats

@@ -92,7 +92,10 @@ class Rollout:
 
 
 # How shared memory holds features: NumPy has no bfloat16, so its bits go as integers.
-_NUMPY = {torch.float32: np.dtype(np.float32), torch.bfloat16: np.dtype(np.uint16)}
+_NUMPY: dict[torch.dtype, np.dtype[Any]] = {
+    torch.float32: np.dtype(np.float32),
+    torch.bfloat16: np.dtype(np.uint16),
+}
 
 
 def rollout_specs(

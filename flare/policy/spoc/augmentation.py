@@ -7,6 +7,7 @@ flare.kernels.augment_patches applies them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,8 @@ class Augmentations:
     def parameters(self) -> Tensor:
         """[M, 15] float32, as flare.kernels.augment_patches takes them."""
         flags = np.stack([self.posterize, self.sharpen], 1)
-        columns = [self.order, self.factors, self.sigma[:, None], self.box, flags]
+        numbers = [self.factors, self.sigma[:, None], self.box]
+        columns: list[NDArray[Any]] = [self.order, *numbers, flags]
         return torch.from_numpy(np.concatenate(columns, 1, dtype=np.float32))
 
     def __getitem__(self, images: slice) -> "Augmentations":

@@ -157,14 +157,16 @@ def test_augment_applies_every_image_its_own_draw():
     draws = _draws(3)
     together = reference.augment_reference(images, draws.parameters())
     for i in range(6):
-        assert torch.equal(together[i : i + 1], reference.augment_reference(images[i : i + 1], draws[i : i + 1].parameters()))
+        alone = reference.augment_reference(images[i : i + 1], draws[i : i + 1].parameters())
+        assert torch.equal(together[i : i + 1], alone)
     assert together.dtype == torch.uint8 and (together != images).float().mean() > 0.5
 
 
 def test_augment_follows_the_order_of_the_transforms():
     """One image by hand: jitter in its drawn order, blur, crop, posterisation, sharpness."""
     images, draws = noise(1), _draws(1)[:1]
-    parts = (reference.adjust_brightness, reference.adjust_contrast, reference.adjust_saturation, reference.adjust_hue)
+    parts = (reference.adjust_brightness, reference.adjust_contrast,
+             reference.adjust_saturation, reference.adjust_hue)  # fmt: skip
     x = images
     for part in draws.order[0]:
         x = parts[part](x, factors(float(draws.factors[0, part])))
