@@ -43,11 +43,9 @@ def _config(rows: int, warps: int) -> Config:
 # Rows of a program by the padded width, forward and backward, chosen on an H200: backward a row
 # belongs to one warp, so that no sum over it waits for others.
 CONFIGS: dict[tuple[str, int], Config] = {
-    ("fwd", 16): _config(32, 4),
     ("fwd", 128): _config(16, 4),
     ("fwd", 512): _config(4, 4),
     ("fwd", 1024): _config(4, 8),
-    ("bwd", 16): _config(32, 1),
     ("bwd", 128): _config(4, 1),
     ("bwd", 512): _config(1, 1),
     ("bwd", 1024): _config(1, 2),

@@ -26,6 +26,8 @@ from flare.policy.spoc.instruction_encoder import InstructionEncoder, Words
 from flare.policy.spoc.tower import SpocTower
 from flare.policy.tower import Tower
 
+Text = tuple[Words | None, Words | None]  # what actor and critic read; None where none is needed
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ActOutput:
@@ -199,7 +201,11 @@ class Policy(nn.Module):
         action, log_prob, _ = sample_action(logits, uniforms)
         return ActOutput(action=action, log_prob=log_prob, value=value, logits=logits)
 
-    def read(self, tokens: Tensor) -> tuple[Words | None, Words | None]:
+    def read_rollout(self, obs: Observation) -> Text:
+        """The text of observations [T, N], in the order that the towers read it in."""
+        return self.read(obs.batch_first().tokens)
+
+    def read(self, tokens: Tensor) -> Text:
         """Token ids [..., L] to the text that actor and critic read; None where none is needed."""
         if self.instructions is None:
             return None, None
@@ -253,12 +259,13 @@ class Policy(nn.Module):
         obs: Observation,
         episode_start: Tensor,
         prefix: KVPrefix | None,
+        text: Text | None,
         *,
         of_critic: bool = False,
     ) -> Tensor:
-        """[N, T, d] of one tower; arguments as in evaluate_actions."""
+        """[N, T, d] of one tower; arguments as in evaluate."""
         batch = obs.batch_first()
-        words = self.read(batch.tokens)[of_critic]
+        words = (self.read_rollout(obs) if text is None else text)[of_critic]
         segment_ids = episode_start.t().cumsum(1)
         beliefs: Tensor = tower(batch, words, segment_ids, prefix)
         return beliefs
@@ -272,31 +279,46 @@ class Policy(nn.Module):
         self, obs: Observation, episode_start: Tensor, prefix: KVPrefix | None = None
     ) -> Tensor:
         """Logits of every step, [T, N, A] float32; arguments as in evaluate_actions."""
-        return self._logits_of(self._beliefs(self.actor_tower, obs, episode_start, prefix))
+        return self._logits_of(self._beliefs(self.actor_tower, obs, episode_start, prefix, None))
 
     def evaluate_values(
-        self, obs: Observation, episode_start: Tensor, prefix: KVPrefix | None = None
+        self,
+        obs: Observation,
+        episode_start: Tensor,
+        prefix: KVPrefix | None = None,
+        *,
+        text: Text | None = None,
     ) -> Tensor:
-        """Values of every step, [T, N] float32; arguments as in evaluate_actions.
+        """Values of every step, [T, N] float32; arguments as in evaluate.
 
         Reaches the critic's parameters only, unless the critic is "shared".
         """
         if self.config.critic == "facts":
             return self._value_of(obs.facts)
         if self.critic_tower is None:
-            return self._value_of(self._beliefs(self.actor_tower, obs, episode_start, prefix)).t()
+            beliefs = self._beliefs(self.actor_tower, obs, episode_start, prefix, text)
+            return self._value_of(beliefs).t()
         obs = obs.with_features(obs.features.detach())
-        beliefs = self._beliefs(self.critic_tower, obs, episode_start, prefix, of_critic=True)
+        beliefs = self._beliefs(self.critic_tower, obs, episode_start, prefix, text, of_critic=True)
         return self._value_of(beliefs).t()
 
     def evaluate(
-        self, obs: Observation, episode_start: Tensor, prefix: KVPrefix | None = None
+        self,
+        obs: Observation,
+        episode_start: Tensor,
+        prefix: KVPrefix | None = None,
+        *,
+        text: Text | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Logits [T, N, A] and values [T, N] float32; arguments as in evaluate_actions."""
-        beliefs = self._beliefs(self.actor_tower, obs, episode_start, prefix)
+        """Logits [T, N, A] and values [T, N] float32; arguments as in evaluate_actions.
+
+        text: read_rollout of the observations, for who evaluates them again and again.
+        """
+        beliefs = self._beliefs(self.actor_tower, obs, episode_start, prefix, text)
         if self.config.critic == "shared":
             return self._logits_of(beliefs), self._value_of(beliefs).t()
-        return self._logits_of(beliefs), self.evaluate_values(obs, episode_start, prefix)
+        values = self.evaluate_values(obs, episode_start, prefix, text=text)
+        return self._logits_of(beliefs), values
 
     def evaluate_actions(
         self,

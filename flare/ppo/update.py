@@ -15,7 +15,7 @@ from flare.kernels.ppo_loss import STATS, ppo_loss
 from flare.kernels.ppo_terms import value_loss
 from flare.policy.kv_cache import KVPrefix
 from flare.policy.observation import Observation
-from flare.policy.policy import Policy
+from flare.policy.policy import Policy, Text
 from flare.ppo import losses, schedule
 from flare.ppo.config import PPOConfig
 
@@ -196,8 +196,14 @@ class _Steps:
 
     def is_over(self) -> bool:
         """Whether a step is known to have been the last; on a device that may come late."""
-        known = (copy for copy, event in self._known if event is None or event.query())  # type: ignore[no-untyped-call]
-        return any(float(copy) == 0.0 for copy in known)
+        while self._known:
+            copy, event = self._known[0]
+            if event is not None and not event.query():  # type: ignore[no-untyped-call]
+                return False
+            if float(copy) == 0.0:
+                return True
+            del self._known[0]
+        return False
 
     def fetch(self) -> dict[str, float]:
         """Means over the gradient steps, with one transfer from the device.
@@ -238,6 +244,7 @@ class _Minibatches:
     ) -> None:
         self.policy, self.batch, self.config, self.warmup = policy, batch, config, warmup
         self.valid = valid  # None: every step counts
+        self._texts: dict[int, Text] = {}  # by a block's first environment
         self.num_envs = batch.actions.shape[1]
         if self.num_envs < config.num_minibatches:
             raise ValueError(
@@ -279,13 +286,16 @@ class _Minibatches:
         valid = None if self.valid is None else self.valid[:, envs]
         obs, begins = batch.obs.envs(start, stop), batch.episode_start[:, envs]
         prefix = None if batch.prefix is None else batch.prefix.envs(start, stop)
+        if start not in self._texts:  # read once for all epochs
+            self._texts[start] = self.policy.read_rollout(obs)
+        text = self._texts[start]
         if self.warmup:
-            values = self.policy.evaluate_values(obs, begins, prefix)
+            values = self.policy.evaluate_values(obs, begins, prefix, text=text)
             loss, _ = value_loss(_counted(values, valid), _counted(batch.returns[:, envs], valid))
             stats = loss.new_zeros(len(STATS))
             stats[STATS.index("value_loss")] = loss.detach()
             return loss, stats
-        logits, values = self.policy.evaluate(obs, begins, prefix)
+        logits, values = self.policy.evaluate(obs, begins, prefix, text=text)
         steps = (
             steps[:, envs].flatten()
             for steps in (batch.actions, batch.log_probs, self.advantages, batch.returns)
