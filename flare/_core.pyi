@@ -38,6 +38,8 @@ class RolloutBuffer:
     @property
     def num_bytes(self) -> int: ...
     @property
+    def address(self) -> int: ...
+    @property
     def fd(self) -> int: ...
     @property
     def name(self) -> str: ...
@@ -265,3 +267,37 @@ class BatchEnv:
         frames: NDArray[np.uint8],
         facts: NDArray[np.void],
     ) -> None: ...
+
+REPORT_DTYPE: np.dtype[np.void]
+
+def look_seeds(spec: NDArray[np.void]) -> tuple[int, int]: ...
+def camera_settings(house: House, spec: NDArray[np.void]) -> list[tuple[float, float]]: ...
+
+class FollowedWorlds:
+    """N worlds whose robots move in other simulators."""
+
+    def __init__(self, houses: list[House], num_envs: int) -> None: ...
+    def check(self, env_ids: NDArray[np.int32], specs: NDArray[np.void]) -> None: ...
+    def reset(
+        self,
+        env_ids: NDArray[np.int32],
+        specs: NDArray[np.void],
+        reports: NDArray[np.void],
+        facts: NDArray[np.void],
+    ) -> None: ...
+    def follow(
+        self,
+        env_ids: NDArray[np.int32],
+        actions: NDArray[np.int32],
+        reports: NDArray[np.void],
+        facts: NDArray[np.void],
+    ) -> None: ...
+    def restore(
+        self,
+        env_ids: NDArray[np.int32],
+        states: NDArray[np.uint8],
+        reports: NDArray[np.void],
+        facts: NDArray[np.void],
+    ) -> None: ...
+    def save_state(self) -> NDArray[np.uint8]: ...  # [N, WORLD_STATE_BYTES]
+    def expert_actions(self) -> NDArray[np.int32]: ...

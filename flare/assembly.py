@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from flare.data.spec_sampler import SpecSampler
 from flare.data.specs import open_specs
@@ -14,6 +15,8 @@ from flare.tasks.registry import TASKS, check_name
 from flare.tasks.rewards import RewardConfig
 from flare.tasks.sampler import EpisodeSampler, SamplerConfig
 from flare.worlds.embedded import EPISODE_DTYPE, EmbeddedWorlds, House, load_houses
+from flare.worlds.thor import ThorConfig, ThorWorlds
+from flare.worlds.world import Worlds
 
 _BYTES_PER_WORLD = 64 * 1024  # state and path fields of one world, an upper estimate
 
@@ -28,6 +31,8 @@ class WorldConfig:
     camera: CameraSpec = field(default_factory=lambda: CameraSpec(width=84, height=48))
     action_names: tuple[str, ...] = ()  # of the policy; empty: what the tasks need
     manipulation_camera: bool = True  # a second camera as soon as a task needs the arm
+    kind: Literal["embedded", "thor"] = "embedded"  # thor: AI2-THOR's processes
+    thor: ThorConfig = field(default_factory=ThorConfig)  # of kind thor
 
     def __post_init__(self) -> None:
         require(self.num_envs >= 1, "world.num_envs", self.num_envs, "use at least 1")
@@ -155,6 +160,24 @@ def make_worlds(houses: list[House], world: WorldConfig) -> EmbeddedWorlds:
         num_threads=world.threads,
         camera=world.camera,
         action_names=world.action_names,
+    )
+
+
+def open_worlds(houses: list[House], world: WorldConfig, house_file: Path) -> Worlds:
+    """N worlds of the configured kind over the first houses of a file.
+
+    Raises:
+        UserError: AI2-THOR is to be started and what was named is not there.
+    """
+    if world.kind == "embedded":
+        return make_worlds(houses, world)
+    return ThorWorlds(
+        read_houses(house_file, limit=len(houses)),
+        num_envs=world.num_envs,
+        config=world.thor,
+        camera=world.camera,
+        action_names=world.action_names,
+        houses=houses,
     )
 
 

@@ -138,6 +138,14 @@ COMMANDS = (
         "list what would not load of a house file",
     ),
     Command(
+        "houses parity",
+        "flare.evaluation.parity",
+        "ParityConfig",
+        "run_parity",
+        "play the same actions in two worlds and list what differs",
+        positional="houses",
+    ),
+    Command(
         "houses stats",
         "flare.houses.commands",
         "StatsConfig",
@@ -283,7 +291,7 @@ def parse(command: Command, config_class: type[Any], arguments: Sequence[str]) -
                 config_class,
                 prog=f"flare {command.name}",
                 description=f"{command.help[0].upper()}{command.help[1:]}.",
-                args=flags,
+                args=[_spelled_out(flag) for flag in flags],
                 default=default,
             )
     except SystemExit as stop:
@@ -291,6 +299,13 @@ def parse(command: Command, config_class: type[Any], arguments: Sequence[str]) -
             raise
         mend = f"flare {command.name} --help lists the flags"
         raise UserError(_without_frame(said.getvalue()), mend=mend) from None
+
+
+def _spelled_out(flag: str) -> str:
+    """The whole name of a flag that has a short one: ``--world`` and ``--thor-…``."""
+    if flag == "--world" or flag.startswith("--world="):
+        return flag.replace("--world", "--world.kind", 1)
+    return re.sub(r"^--thor-", "--world.thor.", flag)
 
 
 def _without_frame(box: str) -> str:

@@ -172,7 +172,7 @@ def test_help_lists_every_command(arguments, capsys):
 
 def test_help_of_a_group_and_of_config(capsys):
     assert cli.main(["houses"]) == 0
-    assert capsys.readouterr().out.count("houses ") == 4
+    assert capsys.readouterr().out.count("houses ") == 5
     assert cli.main(["config"]) == 0
     assert "usage: flare config" in capsys.readouterr().out
 

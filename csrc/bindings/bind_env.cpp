@@ -13,6 +13,7 @@
 #include "bindings/numpy_view.hpp"
 #include "bindings/robot.hpp"
 #include "env/batch_env.hpp"
+#include "env/moved_objects.hpp"
 #include "sim/action.hpp"
 
 namespace py = pybind11;
@@ -131,18 +132,11 @@ void restore(BatchEnv& self, const py::array& env_ids, const py::array& states,
 /// Where everything is that is not at home, as (object, (x, y, z), yaw_deg).
 py::list moved_objects(const BatchEnv& self, std::int32_t env) {
   const sim::World& world = self.world(env);
-  const sim::Rearrangement& things = world.state().things;
+  env::MovedObjects buffer;
   py::list out;
-  const auto add = [&](std::int32_t object, Vec3 c, float yaw_deg) {
-    out.append(py::make_tuple(object, py::make_tuple(c.x, c.y, c.z), yaw_deg));
-  };
-  for (const sim::Displaced& entry : things.entries())
-    add(entry.object, entry.center, entry.yaw_deg);
-  if (things.held >= 0) {
-    const sim::Solid box = current_box(world.surroundings(), world.pose(), things.held);
-    const float hand_yaw = hand_of(world.robot(), world.pose()).yaw_deg;
-    add(things.held, {box.base.centre.x, 0.5F * (box.y0 + box.y1), box.base.centre.z},
-        sim::positive_degrees(hand_yaw + things.held_yaw_deg));
+  for (const auto& entry : env::moved_objects(world.surroundings(), world.pose(), buffer)) {
+    const Vec3 c = entry.center;
+    out.append(py::make_tuple(entry.object, py::make_tuple(c.x, c.y, c.z), entry.yaw_deg));
   }
   return out;
 }

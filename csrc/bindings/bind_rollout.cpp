@@ -133,6 +133,10 @@ void bind_buffer(py::module_& m) {
       .def_property_readonly("num_envs", &RolloutBuffer::num_envs)
       .def_property_readonly("num_bytes",
                              [](const RolloutBuffer& self) { return self.memory().size(); })
+      .def_property_readonly("address",
+                             [](const RolloutBuffer& self) {
+                               return reinterpret_cast<std::uintptr_t>(self.memory().data());
+                             })
       .def_property_readonly("fd", [](const RolloutBuffer& self) { return self.memory().fd(); })
       .def_property_readonly("name", [](const RolloutBuffer& self) { return self.memory().name(); })
       .def_property_readonly("token", &RolloutBuffer::token)

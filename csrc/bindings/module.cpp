@@ -9,4 +9,5 @@ PYBIND11_MODULE(_core, m) {
   flare::bindings::bind_gae(m);
   flare::bindings::bind_house(m);
   flare::bindings::bind_env(m);
+  flare::bindings::bind_followed(m);
 }

@@ -77,7 +77,7 @@ MemoryLimit available_memory() {
       tighten(best, root + (path == "/" ? "" : path), files);
       if (path == "/") break;
       path.resize(path.rfind('/'));
-      if (path.empty()) path = "/";
+      if (path.empty()) path.assign(1, '/');
     }
   }
   return best;

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <mutex>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -11,6 +13,7 @@
 #include "core/error.hpp"
 #include "core/thread_pool.hpp"
 #include "env/cameras.hpp"
+#include "env/moved_objects.hpp"
 #include "env/robot_parts.hpp"
 #include "sim/field_cache.hpp"
 
@@ -34,7 +37,7 @@ struct BatchEnv::Impl {
     bool is_playing = false;
     render::SceneVariation variation;
     RobotParts parts;
-    std::array<render::MovedObject, sim::kMaxDisplaced + 1> moved;
+    MovedObjects moved;
     std::array<std::array<std::int32_t, sim::kMaxTargets>, kNumCameras> pixels{};  // of each target
     [[nodiscard]] std::span<std::int32_t> pixels_of(int camera) {
       return {pixels[index(camera)].data(), world.targets().size()};
@@ -53,6 +56,8 @@ struct BatchEnv::Impl {
   std::vector<render::Rasterizer> rasterizers;  // one per thread
   std::vector<Env> envs;
   std::vector<std::uint8_t> is_listed;  // [N] scratch of check_ids
+  std::vector<std::int64_t> costs;      // [N] ns, of each env's last step
+  std::vector<std::int32_t> order;      // [N] in which the next step takes them
   sim::FieldCache fields{kFieldBytes};
 
   Impl(std::vector<PlayableHouse> houses_in, Robots robots_in, const BatchEnvConfig& config_in)
@@ -63,10 +68,15 @@ struct BatchEnv::Impl {
         pool(config_in.num_threads),
         rasterizers(index(config_in.num_threads)),
         envs(index(config_in.num_envs)),
-        is_listed(index(config_in.num_envs)) {}
+        is_listed(index(config_in.num_envs)),
+        costs(index(config_in.num_envs)),
+        order(index(config_in.num_envs)) {
+    std::iota(order.begin(), order.end(), 0);
+  }
 
   void check_ids(std::span<const std::int32_t> env_ids);
   std::shared_ptr<const sim::LoadedHouse> view_of(const sim::EpisodeSpec& spec, std::int32_t env);
+  void sort_by_cost();
   void check_playing(std::int32_t env) const;
   void check_state(std::int32_t env, const sim::WorldState& state);
   void begin(Env& env) const;
@@ -112,6 +122,15 @@ std::shared_ptr<const sim::LoadedHouse> BatchEnv::Impl::view_of(const sim::Episo
   return slot;
 }
 
+/// The envs that took long come first, as they will again: no thread begins a long one when the
+/// others have nothing left. Results do not depend on the order.
+void BatchEnv::Impl::sort_by_cost() {
+  if (config.num_threads == 1) return;
+  std::sort(order.begin(), order.end(), [this](std::int32_t a, std::int32_t b) {
+    return std::pair(-costs[index(a)], a) < std::pair(-costs[index(b)], b);
+  });
+}
+
 void BatchEnv::Impl::check_playing(std::int32_t env) const {
   if (envs[index(env)].is_playing) return;
   throw StateError("env " + std::to_string(env) + " has no episode yet; reset it first");
@@ -144,19 +163,7 @@ bool BatchEnv::Impl::is_seen_by(const Env& env, int camera) const {
 void BatchEnv::Impl::draw(Env& env, int camera, render::Rasterizer& rasterizer,
                           const render::ImageView& image) {
   const sim::World& world = env.world;
-  const sim::Rearrangement& things = world.state().things;
-  std::size_t count = 0;
-  for (const sim::Displaced& entry : things.entries()) {
-    env.moved[count++] = {entry.object, entry.center, entry.yaw_deg};
-  }
-  if (things.held >= 0) {
-    const sim::Solid box = current_box(world.surroundings(), world.pose(), things.held);
-    const float yaw = hand_of(world.robot(), world.pose()).yaw_deg + things.held_yaw_deg;
-    env.moved[count++] = {things.held,
-                          {box.base.centre.x, 0.5F * (box.y0 + box.y1), box.base.centre.z},
-                          sim::positive_degrees(yaw)};
-  }
-  env.variation.moved = {env.moved.data(), count};
+  env.variation.moved = moved_objects(world.surroundings(), world.pose(), env.moved);
   env.variation.robot = draw_parts(world.robot(), world.pose(), env.parts);
   rasterizer.draw(*houses[index(world.state().spec.house)].scene, env.variation,
                   mounted_camera(world.robot(), world.state(), camera), image);
@@ -225,10 +232,15 @@ void BatchEnv::step(std::span<const std::int32_t> actions, std::span<const std::
     sim::World::check(impl.envs[index(env)].world.robot(),
                       static_cast<sim::Action>(actions[index(env)]));
   }
-  impl.pool.parallel_for(impl.envs.size(), [&](std::size_t i, int thread) {
+  impl.sort_by_cost();
+  impl.pool.parallel_for(impl.envs.size(), [&](std::size_t turn, int thread) {
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point begin = Clock::now();
+    const auto i = index(impl.order[turn]);
     impl.envs[i].world.step(static_cast<sim::Action>(actions[i]));
     const bool is_drawn = draw.empty() || draw[i] != 0;
-    impl.observe(static_cast<std::int32_t>(i), is_drawn, impl.rasterizers[index(thread)], out);
+    impl.observe(impl.order[turn], is_drawn, impl.rasterizers[index(thread)], out);
+    impl.costs[i] = (Clock::now() - begin) / std::chrono::nanoseconds(1);
   });
 }
 

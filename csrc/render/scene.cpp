@@ -59,13 +59,15 @@ class AssetLoader {
   std::unordered_map<std::string, int> index_;
 };
 
-void build_object(const sim::Object& object, std::int32_t index, AssetLoader& assets,
+void build_object(const sim::House& house, std::int32_t index, AssetLoader& assets,
                   Scene::Impl& scene) {
+  const sim::Object& object = house.objects[static_cast<std::size_t>(index)];
   ObjectScene out;
   out.radius = 0.5F * length(object.size) * 1.01F + 0.001F;
   out.asset = assets.find(object.asset_id);
+  const auto contents = sim::contents_of(house, index);
   for (int level = 0; out.asset < 0 && level < kNumLevels; ++level) {
-    out.levels[static_cast<std::size_t>(level)] = build_shape(object, level);
+    out.levels[static_cast<std::size_t>(level)] = build_shape(object, contents, level);
   }
   out.home = box_transform(object);
   out.yaw_deg = object.rotation_deg.y;
@@ -98,7 +100,7 @@ std::shared_ptr<const Scene> Scene::build(const sim::House& house,
   build_portals(house, impl);
   AssetLoader assets(impl);
   for (std::size_t i = 0; i < house.objects.size(); ++i) {
-    build_object(house.objects[i], static_cast<std::int32_t>(i), assets, impl);
+    build_object(house, static_cast<std::int32_t>(i), assets, impl);
   }
   return scene;
 }

@@ -1,5 +1,6 @@
 #include "render/shapes.hpp"
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -23,9 +24,28 @@ constexpr Color kGlow = {1.0F, 0.95F, 0.75F};
 /// One body in progress: the tools every family needs.
 struct Body {
   MeshBuilder& build;
+  const sim::Object& object;
+  std::span<const sim::Solid> contents;
   Color color;
   int level;
   int segments;
+
+  /// How much lower a part ends for what stands on it, as a fraction of the box's height.
+  [[nodiscard]] float drop(Vec3 low, Vec3 high) const {
+    if (contents.empty()) return 0.0F;
+    const sim::Solid part = sim::part_of(object, -1, low, high);
+    return (part.y1 - sim::top_below(part, object.shape, contents)) / object.size.y;
+  }
+  [[nodiscard]] bool is_met(Vec3 low, Vec3 high) const {
+    const sim::Solid part = sim::part_of(object, -1, low, high);
+    return std::any_of(contents.begin(), contents.end(),
+                       [&](const sim::Solid& other) { return overlaps(part, other); });
+  }
+  /// A part that gives way to what stands on it; not drawn where nothing is left of it.
+  void box(Vec3 low, Vec3 high, Color paint) const {
+    high.y -= drop(low, high);
+    if (high.y > low.y) build.box(low, high, paint);
+  }
 
   [[nodiscard]] Color dark(float w = 0.35F) const { return mix(color, kBlack, w); }
   [[nodiscard]] Color pale(float w = 0.45F) const { return mix(color, kWhite, w); }
@@ -55,47 +75,58 @@ void add_legs(const Body& b, float low, float high, float width, Color color) {
   }
 }
 
-void build_box(const Body& b, const sim::Object& object) {
-  b.build.box({-0.5F, -0.5F, -0.5F}, {0.5F, 0.5F, 0.5F}, b.color);
+void build_box(const Body& b) {
+  const float drop = b.drop({-0.5F, -0.5F, -0.5F}, {0.5F, 0.5F, 0.5F});
+  b.build.box({-0.5F, -0.5F, -0.5F}, {0.5F, 0.5F - drop, 0.5F}, b.color);
   if (b.level < 2) return;
   constexpr float kFurniture = 0.35F;  // m
-  if (object.size.y < kFurniture) {    // a lid
+  if (b.object.size.y < kFurniture) {  // a lid
+    if (drop > 0.0F) return;
     b.build.box({-0.42F, 0.4F, -0.42F}, {0.42F, 0.505F, 0.42F}, b.pale(0.2F));
     return;
   }
   // A plinth, the line between two doors or drawers, and their handles.
   b.build.box({-0.46F, 0.02F, 0.49F}, {0.46F, 0.04F, 0.5005F}, b.dark());
   b.build.box({-0.46F, -0.5F, 0.49F}, {0.46F, -0.44F, 0.5005F}, b.dark());
-  b.build.box({-0.08F, 0.2F, 0.49F}, {0.08F, 0.23F, 0.505F}, b.pale());
+  if (drop < 0.27F) b.build.box({-0.08F, 0.2F, 0.49F}, {0.08F, 0.23F, 0.505F}, b.pale());
   b.build.box({-0.08F, -0.2F, 0.49F}, {0.08F, -0.17F, 0.505F}, b.pale());
 }
 
 void build_table(const Body& b) {
-  b.build.box({-0.5F, 0.40F, -0.5F}, {0.5F, 0.5F, 0.5F}, b.color);
-  add_legs(b, -0.5F, 0.40F, 0.09F, b.dark());
+  // The top is thin: it comes down as a whole.
+  const float drop = b.drop({-0.5F, -0.4F, -0.5F}, {0.5F, 0.5F, 0.5F});
+  b.build.box({-0.5F, 0.40F - drop, -0.5F}, {0.5F, 0.5F - drop, 0.5F}, b.color);
+  add_legs(b, -0.5F, 0.40F - drop, 0.09F, b.dark());
 }
 
 void build_chair(const Body& b) {
-  b.build.box({-0.5F, -0.08F, -0.5F}, {0.5F, 0.02F, 0.5F}, b.color);
-  b.build.box({-0.5F, 0.02F, -0.5F}, {0.5F, 0.5F, -0.38F}, b.pale(0.2F));
-  add_legs(b, -0.5F, -0.08F, 0.12F, b.dark());
+  const float drop = b.drop({-0.5F, -0.4F, -0.38F}, {0.5F, 0.02F, 0.5F});
+  b.build.box({-0.5F, -0.08F - drop, -0.5F}, {0.5F, 0.02F - drop, 0.5F}, b.color);
+  b.build.box({-0.5F, 0.02F - drop, -0.5F}, {0.5F, 0.5F, -0.38F}, b.pale(0.2F));
+  add_legs(b, -0.5F, -0.08F - drop, 0.12F, b.dark());
 }
 
 void build_bed(const Body& b) {
   b.build.box({-0.5F, -0.5F, -0.5F}, {0.5F, 0.5F, -0.44F}, kWood);
-  b.build.box({-0.5F, -0.5F, -0.44F}, {0.5F, -0.2F, 0.5F}, mix(kWood, kBlack, 0.2F));
-  b.build.box({-0.48F, -0.2F, -0.44F}, {0.48F, 0.08F, 0.49F}, kWhite);
-  b.build.box({-0.5F, -0.24F, -0.16F}, {0.5F, 0.12F, 0.5F}, b.color);  // blanket
-  b.build.box({-0.42F, 0.08F, -0.42F}, {-0.04F, 0.2F, -0.2F}, b.pale(0.6F));
-  b.build.box({0.04F, 0.08F, -0.42F}, {0.42F, 0.2F, -0.2F}, b.pale(0.6F));
+  // Frame, mattress, blanket and pillows come down together, and nothing lies in a pillow.
+  const float drop = b.drop({-0.5F, -0.45F, -0.44F}, {0.5F, 0.12F, 0.5F});
+  const float frame = std::max(-0.2F - drop, -0.48F);
+  b.build.box({-0.5F, -0.5F, -0.44F}, {0.5F, frame, 0.5F}, mix(kWood, kBlack, 0.2F));
+  b.build.box({-0.48F, frame, -0.44F}, {0.48F, 0.08F - drop, 0.49F}, kWhite);
+  b.build.box({-0.5F, frame - 0.01F, -0.16F}, {0.5F, 0.12F - drop, 0.5F}, b.color);  // blanket
+  for (const float x : {-0.42F, 0.04F}) {
+    const Vec3 low = {x, 0.08F - drop, -0.42F};
+    const Vec3 high = {x + 0.38F, 0.2F - drop, -0.2F};
+    if (!b.is_met(low, high)) b.build.box(low, high, b.pale(0.6F));
+  }
 }
 
 void build_sofa(const Body& b) {
-  b.build.box({-0.5F, -0.44F, -0.5F}, {0.5F, 0.5F, -0.2F}, b.dark(0.15F));
-  b.build.box({-0.5F, -0.44F, -0.2F}, {-0.38F, 0.16F, 0.5F}, b.dark(0.25F));
-  b.build.box({0.38F, -0.44F, -0.2F}, {0.5F, 0.16F, 0.5F}, b.dark(0.25F));
-  b.build.box({-0.38F, -0.44F, -0.2F}, {-0.005F, -0.06F, 0.48F}, b.color);
-  b.build.box({0.005F, -0.44F, -0.2F}, {0.38F, -0.06F, 0.48F}, b.color);
+  b.box({-0.5F, -0.44F, -0.5F}, {0.5F, 0.5F, -0.2F}, b.dark(0.15F));
+  b.box({-0.5F, -0.44F, -0.2F}, {-0.38F, 0.16F, 0.5F}, b.dark(0.25F));
+  b.box({0.38F, -0.44F, -0.2F}, {0.5F, 0.16F, 0.5F}, b.dark(0.25F));
+  b.box({-0.38F, -0.44F, -0.2F}, {-0.005F, -0.06F, 0.48F}, b.color);
+  b.box({0.005F, -0.44F, -0.2F}, {0.38F, -0.06F, 0.48F}, b.color);
   b.build.box({-0.5F, -0.5F, -0.5F}, {0.5F, -0.44F, 0.46F}, kBlack);
 }
 
@@ -106,7 +137,7 @@ void build_shelf(const Body& b) {
   const int boards = b.level < 2 ? 3 : 5;
   for (int i = 0; i < boards; ++i) {
     const float y = -0.5F + 0.96F * static_cast<float>(i) / static_cast<float>(boards - 1);
-    b.build.box({-0.45F, y, -0.44F}, {0.45F, y + 0.04F, 0.49F}, b.pale(0.15F));
+    b.box({-0.45F, y, -0.44F}, {0.45F, y + 0.04F, 0.49F}, b.pale(0.15F));
   }
 }
 
@@ -158,7 +189,8 @@ void build_bottle(const Body& b) {
   add_frustum(b, {0.42F, 0.22F, 0.22F}, {0.5F, 0.22F, 0.22F}, b.pale(0.6F));
 }
 
-void build_panel(const Body& b, const sim::Object& object) {
+void build_panel(const Body& b) {
+  const sim::Object& object = b.object;
   // The picture lies on the largest side: the front of a painting, the top of a rug.
   const bool lies = object.size.y < object.size.z && object.size.y < object.size.x;
   b.build.box({-0.5F, -0.5F, -0.5F}, {0.5F, 0.49F, 0.49F}, b.dark(0.3F));
@@ -171,12 +203,17 @@ void build_panel(const Body& b, const sim::Object& object) {
   }
 }
 
-void build_family(const Body& b, const sim::Object& object) {
-  switch (object.shape) {
+void build_cylinder(const Body& b) {
+  const float top = 0.5F - b.drop({-0.5F, -0.5F, -0.5F}, {0.5F, 0.5F, 0.5F});
+  if (top > -0.5F) add_frustum(b, {-0.5F, 0.5F, 0.5F}, {top, 0.5F, 0.5F}, b.color);
+}
+
+void build_family(const Body& b) {
+  switch (b.object.shape) {
     case Shape::kBox:
-      return build_box(b, object);
+      return build_box(b);
     case Shape::kCylinder:
-      return add_frustum(b, {-0.5F, 0.5F, 0.5F}, {0.5F, 0.5F, 0.5F}, b.color);
+      return build_cylinder(b);
     case Shape::kSphere:
       return add_sphere(b, -0.5F, 0.5F, 0.5F, b.color);
     case Shape::kCone:
@@ -204,7 +241,7 @@ void build_family(const Body& b, const sim::Object& object) {
     case Shape::kBottle:
       return build_bottle(b);
     case Shape::kPanel:
-      return build_panel(b, object);
+      return build_panel(b);
   }
 }
 
@@ -225,11 +262,15 @@ BoxTransform box_transform(const sim::Object& object) {
           turn({0.0F, 0.0F, object.size.z})};
 }
 
-Mesh build_shape(const sim::Object& object, int level) {
+Mesh build_shape(const sim::Object& object, std::span<const sim::Solid> contents, int level) {
   Mesh mesh;
   const BoxTransform transform = box_transform(object);
   MeshBuilder builder(mesh, transform);
-  build_family({builder, object.color, level, kSegments[static_cast<std::size_t>(level)]}, object);
+  // The boxes of what leans are not upright, and nothing stands on it.
+  const bool is_upright = object.rotation_deg.x == 0.0F && object.rotation_deg.z == 0.0F;
+  if (!is_upright) contents = {};
+  build_family(
+      {builder, object, contents, object.color, level, kSegments[static_cast<std::size_t>(level)]});
   mesh.seal();
   return mesh;
 }

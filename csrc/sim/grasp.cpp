@@ -113,19 +113,27 @@ bool pick_up(const LoadedHouse& house, const Pose& pose, Rearrangement& things) 
   const std::int32_t object = graspable_object(around, pose);
   if (object < 0) return false;
   const Solid box = box_of(house.house, things, object);
-  const Hand hand = hand_of(house.robot, pose);
   Rearrangement after = things;
-  after.forget(object);
-  after.held = object;
-  // The offset in the hand's own frame: turned back by its yaw.
-  const Vec2 ahead = heading(hand.yaw_deg);
-  const Vec3 offset = centre_of(box) - hand.center;
-  after.held_offset = {ahead.z * offset.x - ahead.x * offset.z, offset.y,
-                       ahead.x * offset.x + ahead.z * offset.z};
-  after.held_yaw_deg = wrap_degrees(yaw_of(around, pose, object) - hand.yaw_deg);
+  attach(house, pose, object, after);
   if (!settle_above(around, box, after) || after.num_displaced >= kMaxDisplaced) return false;
   things = after;
   return true;
+}
+
+void attach(const LoadedHouse& house, const Pose& pose, std::int32_t object,
+            Rearrangement& things) {
+  const Surroundings around = {house, things};
+  const Solid box = box_of(house.house, things, object);
+  const Hand hand = hand_of(house.robot, pose);
+  const float yaw = yaw_of(around, pose, object);
+  // The offset in the hand's own frame: turned back by its yaw.
+  const Vec2 ahead = heading(hand.yaw_deg);
+  const Vec3 offset = centre_of(box) - hand.center;
+  things.forget(object);
+  things.held = object;
+  things.held_offset = {ahead.z * offset.x - ahead.x * offset.z, offset.y,
+                        ahead.x * offset.x + ahead.z * offset.z};
+  things.held_yaw_deg = wrap_degrees(yaw - hand.yaw_deg);
 }
 
 bool drop(const LoadedHouse& house, const Pose& pose, Rearrangement& things) {

@@ -15,6 +15,9 @@ std::int32_t graspable_object(const Surroundings& around, const Pose& pose);
 /// when more than kMaxDisplaced objects would be out of their places.
 bool pick_up(const LoadedHouse& house, const Pose& pose, Rearrangement& things);
 
+/// Puts an object into the hand where it is, whatever stood on it.
+void attach(const LoadedHouse& house, const Pose& pose, std::int32_t object, Rearrangement& things);
+
 /// Lets go of what is held; false with an empty hand.
 bool drop(const LoadedHouse& house, const Pose& pose, Rearrangement& things);
 

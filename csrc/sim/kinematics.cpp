@@ -18,13 +18,15 @@ Pose turned(const Pose& pose, float angle_deg) {
   return target;
 }
 
+/// A step of exactly the least change counts, whatever the last digit.
+bool is_motion(float change, float least) { return std::abs(change) >= 0.999F * least; }
+
 /// Moves one joint towards a limit; empty if it changes by less than `least`.
 std::optional<Pose> shifted(const Pose& pose, float ArmPose::* joint, float step,
                             const Limits& limits, float least) {
   const float before = pose.arm.*joint;
   const float after = std::clamp(before + step, limits.low, limits.high);
-  // A step of exactly the least change counts, whatever the last digit.
-  if (std::abs(after - before) < 0.999F * least) return std::nullopt;
+  if (!is_motion(after - before, least)) return std::nullopt;
   Pose target = pose;
   target.arm.*joint = after;
   return target;
@@ -130,6 +132,26 @@ std::optional<Pose> target_pose(const RobotSpec& robot, const Pose& pose, Action
       return pose;
     default:
       return robot.arm ? arm_target(*robot.arm, pose, action) : std::nullopt;
+  }
+}
+
+bool is_changed(const RobotSpec& robot, const Pose& before, const Pose& after, Action action) {
+  switch (action) {
+    case Action::kArmUp:
+    case Action::kArmDown:
+    case Action::kArmUpSmall:
+    case Action::kArmDownSmall:
+      return is_motion(after.arm.lift - before.arm.lift, robot.arm->least_change);
+    case Action::kArmOut:
+    case Action::kArmIn:
+    case Action::kArmOutSmall:
+    case Action::kArmInSmall:
+      return is_motion(after.arm.extension - before.arm.extension, robot.arm->least_change);
+    case Action::kWristOpen:
+    case Action::kWristClose:
+      return is_motion(after.arm.wrist_yaw_deg - before.arm.wrist_yaw_deg, robot.arm->least_turn);
+    default:
+      return true;
   }
 }
 

@@ -50,4 +50,7 @@ float positive_degrees(float angle_deg);
 /// Actions that move nothing leave the pose as it is.
 std::optional<Pose> target_pose(const RobotSpec& robot, const Pose& pose, Action action);
 
+/// Did an action of a joint change it by as much as counts as a motion? True of other actions.
+bool is_changed(const RobotSpec& robot, const Pose& before, const Pose& after, Action action);
+
 }  // namespace flare::sim

@@ -288,7 +288,8 @@ GeodesicField NavGrid::field_to_objects(const House& house, const CollisionMap& 
   for (std::size_t k = 0; k < objects.size(); ++k) {
     const TargetSight sight(house, collision, robot, objects[k], reach);
     const bool is_seen = mark(k, sight, [&](Vec2 point) { return sight.seen_from(point); });
-    if (!is_seen) mark(k, sight, [&](Vec2 point) { return sight.in_reach(point); });
+    // What hides it is an estimate, the camera's angle is not.
+    if (!is_seen) mark(k, sight, [&](Vec2 point) { return sight.in_view(point); });
   }
   return field_to_goals(goals);
 }

@@ -47,8 +47,8 @@ class NavGrid {
   [[nodiscard]] int nearest_cell(Vec2 point) const;
 
   /// Distances to stand within `reach` metres of any of the objects' boxes, with a line of sight
-  /// that no wall cuts. Places from which the object is also inside the camera's vertical angle and
-  /// not hidden behind another object (sight.hpp) are the goals of an object that has any.
+  /// that no wall cuts and the object inside the camera's vertical angle. Places from which it is
+  /// also not hidden behind another object (sight.hpp) are the goals of an object that has any.
   /// Throws nothing; all -1 when no cell qualifies.
   [[nodiscard]] GeodesicField field_to_objects(const House& house, const CollisionMap& collision,
                                                const RobotSpec& robot,

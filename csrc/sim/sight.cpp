@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
+
+#include "sim/solids.hpp"
 
 namespace flare::sim {
 namespace {
@@ -16,13 +19,15 @@ bool holds(const Object& object, Vec3 point) {
 }
 
 /// Does a closed body (a fridge, a safe) swallow the whole box, so that no camera ever sees it?
-bool encloses(const Object& other, const Object& target) {
+bool encloses(const House& house, std::int32_t index, const Object& target) {
+  const Object& other = house.objects[static_cast<std::size_t>(index)];
   const bool is_closed = other.shape == Shape::kBox || other.shape == Shape::kCylinder;
-  if (!is_closed || other.center.y + 0.5F * other.size.y < target.center.y + 0.5F * target.size.y ||
-      other.center.y - 0.5F * other.size.y > target.center.y - 0.5F * target.size.y) {
+  if (!is_closed || other.center.y - 0.5F * other.size.y > target.center.y - 0.5F * target.size.y ||
+      !contains(footprint_of(other), footprint_of(target))) {
     return false;
   }
-  return contains(footprint_of(other), footprint_of(target));
+  const auto parts = parts_of(house, index);
+  return !parts.empty() && parts[0].y1 >= target.center.y + 0.5F * target.size.y;
 }
 
 /// The part of the segment inside a footprint as fractions of its length; begin > end if none.
@@ -77,7 +82,8 @@ TargetSight::TargetSight(const House& house, const CollisionMap& collision, cons
   }
   for (std::size_t i = 0; i < house.objects.size(); ++i) {
     const Object& other = house.objects[i];
-    if (static_cast<int>(i) != object) is_enclosed_ = is_enclosed_ || encloses(other, target);
+    is_enclosed_ = is_enclosed_ || (static_cast<int>(i) != object &&
+                                    encloses(house, static_cast<std::int32_t>(i), target));
     // What the target stands on or in, and what stands on the target, does not hide it for good.
     const bool related = static_cast<int>(i) == object || static_cast<int>(i) == target.parent ||
                          other.parent == object || holds(other, target.center);
@@ -114,12 +120,16 @@ bool TargetSight::hidden(Vec2 from, Vec2 to) const {
   });
 }
 
-bool TargetSight::seen_from(Vec2 point) const {
+bool TargetSight::in_view(Vec2 point) const {
   const float apart = std::max(0.05F, length(box_.centre - point) - eye_ahead_);
   if (y1_ - eye_height_ < lowest_slope_ * apart || y0_ - eye_height_ > highest_slope_ * apart) {
     return false;
   }
-  return in_reach(point) && !hidden(point, box_.centre);
+  return in_reach(point);
+}
+
+bool TargetSight::seen_from(Vec2 point) const {
+  return in_view(point) && !hidden(point, box_.centre);
 }
 
 }  // namespace flare::sim

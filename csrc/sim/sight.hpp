@@ -20,7 +20,9 @@ class TargetSight {
   /// Is the box within reach of a body at `point` that faces it, with no wall between and not
   /// shut inside another object?
   [[nodiscard]] bool in_reach(Vec2 point) const;
-  /// in_reach, and also inside the camera's angle and not hidden behind an object?
+  /// in_reach, and also inside the camera's vertical angle?
+  [[nodiscard]] bool in_view(Vec2 point) const;
+  /// in_view, and also not hidden behind an object?
   [[nodiscard]] bool seen_from(Vec2 point) const;
 
  private:

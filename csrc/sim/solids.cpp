@@ -12,8 +12,10 @@ namespace {
 
 constexpr float kCell = 0.3F;           // m, side of a lookup cell
 constexpr float kShortestWall = 1e-4F;  // m
-constexpr float kMostCut = 0.3F;        // m, a part is cut down by no more for what stands in it
-constexpr float kTouch = 1e-4F;         // m, boxes that share less than this only touch
+// m, a part is cut down by no more for what stands in it: a cupboard has an inside. A bed has none.
+constexpr float kMostCut = 0.3F;
+constexpr float kMostCutOfBed = 1.0F;
+constexpr float kTouch = 1e-4F;  // m, boxes that share less than this only touch
 
 /// A part of an object as fractions of its box, -0.5 to 0.5 along each of its own axes.
 struct Part {
@@ -67,37 +69,6 @@ std::span<const Part> parts_of(Shape shape) {
   }
 }
 
-Solid place(const Part& part, const Object& object, std::int32_t index) {
-  const Vec3 middle = (part.low + part.high) * 0.5F;
-  const Vec3 half = (part.high - part.low) * 0.5F;
-  Solid solid;
-  solid.base = footprint_of(object);
-  const Vec2 other = {-solid.base.axis.z, solid.base.axis.x};
-  solid.base.centre = solid.base.centre + solid.base.axis * (middle.x * object.size.x) +
-                      other * (middle.z * object.size.z);
-  solid.base.half = {half.x * object.size.x, half.z * object.size.z};
-  solid.y0 = object.center.y + part.low.y * object.size.y;
-  solid.y1 = object.center.y + part.high.y * object.size.y;
-  solid.object = index;
-  return solid;
-}
-
-/// Sizes of many objects are estimates, and so are their inner shapes: a part gives way to what the
-/// house says stands on its object.
-void cut_for_contents(const House& house, std::int32_t index, std::vector<Solid>& parts) {
-  for (std::size_t i = static_cast<std::size_t>(index) + 1; i < house.objects.size(); ++i) {
-    if (house.objects[i].parent != index) continue;
-    const Solid content = box_of(house, static_cast<std::int32_t>(i), house.objects[i].center,
-                                 house.objects[i].rotation_deg.y);
-    for (Solid& part : parts) {
-      if (overlaps(part, content) && part.y1 - content.y0 <= kMostCut) {
-        part.y1 = std::max(part.y0, content.y0);
-      }
-    }
-  }
-  std::erase_if(parts, [](const Solid& part) { return part.y1 <= part.y0; });
-}
-
 /// Half the extent of a footprint along an axis.
 float reach_along(const Footprint& box, Vec2 axis) {
   const Vec2 other = {-box.axis.z, box.axis.x};
@@ -144,11 +115,51 @@ bool overlaps(const Solid& a, const Solid& b) {
   return a.y0 < b.y1 - kTouch && b.y0 < a.y1 - kTouch && overlaps(a.base, b.base);
 }
 
+Solid part_of(const Object& object, std::int32_t index, Vec3 low, Vec3 high) {
+  const Vec3 middle = (low + high) * 0.5F;
+  const Vec3 half = (high - low) * 0.5F;
+  Solid solid;
+  solid.base = footprint_of(object);
+  const Vec2 other = {-solid.base.axis.z, solid.base.axis.x};
+  solid.base.centre = solid.base.centre + solid.base.axis * (middle.x * object.size.x) +
+                      other * (middle.z * object.size.z);
+  solid.base.half = {half.x * object.size.x, half.z * object.size.z};
+  solid.y0 = object.center.y + low.y * object.size.y;
+  solid.y1 = object.center.y + high.y * object.size.y;
+  solid.object = index;
+  return solid;
+}
+
+std::vector<Solid> contents_of(const House& house, std::int32_t object) {
+  std::vector<Solid> contents;
+  for (std::size_t i = static_cast<std::size_t>(object) + 1; i < house.objects.size(); ++i) {
+    const Object& other = house.objects[i];
+    if (other.parent != object) continue;
+    contents.push_back(
+        box_of(house, static_cast<std::int32_t>(i), other.center, other.rotation_deg.y));
+  }
+  return contents;
+}
+
+float top_below(const Solid& part, Shape shape, std::span<const Solid> contents) {
+  const float most = shape == Shape::kBed ? kMostCutOfBed : kMostCut;
+  Solid cut = part;
+  for (const Solid& content : contents) {
+    if (!overlaps(cut, content) || cut.y1 - content.y0 > most) continue;
+    cut.y1 = std::max(cut.y0, content.y0);
+  }
+  return cut.y1;
+}
+
 std::vector<Solid> parts_of(const House& house, std::int32_t object) {
   const Object& home = house.objects[static_cast<std::size_t>(object)];
+  const std::vector<Solid> contents = contents_of(house, object);
   std::vector<Solid> parts;
-  for (const Part& part : parts_of(home.shape)) parts.push_back(place(part, home, object));
-  cut_for_contents(house, object, parts);
+  for (const Part& part : parts_of(home.shape)) {
+    parts.push_back(part_of(home, object, part.low, part.high));
+    parts.back().y1 = top_below(parts.back(), home.shape, contents);
+  }
+  std::erase_if(parts, [](const Solid& part) { return part.y1 <= part.y0; });
   return parts;
 }
 

@@ -30,6 +30,16 @@ float distance_to(const Solid& solid, Vec3 point);
 bool overlaps(const Solid& a, const Solid& b);
 bool overlaps(const Footprint& a, const Footprint& b);
 
+/// The boxes of what the house says stands on an object or in it.
+std::vector<Solid> contents_of(const House& house, std::int32_t object);
+
+/// Sizes of many objects are estimates, and so are their inner shapes: a part of one gives way to
+/// what stands on it. The height that the part then ends at, never below its own bottom.
+float top_below(const Solid& part, Shape shape, std::span<const Solid> contents);
+
+/// A part of an object in the world; low and high are fractions of its box, -0.5 to 0.5.
+Solid part_of(const Object& object, std::int32_t index, Vec3 low, Vec3 high);
+
 /// The solid parts of an object, largest first; light (pickupable) objects have them too.
 std::vector<Solid> parts_of(const House& house, std::int32_t object);
 

@@ -175,14 +175,21 @@ void World::check(const RobotSpec& robot, Action action) {
 }
 
 void World::step(Action action) {
-  check(robot(), action);
-  state_.last_action = static_cast<std::int32_t>(action);
-  ++state_.step;
+  begin_step(action);
   state_.collided = 0;
   state_.picked_up = flag(action == Action::kPickup && pick_up(*house_, pose(), state_.things));
   state_.dropped = flag(action == Action::kDropoff && drop(*house_, pose(), state_.things));
+  end_step(action, move(action));
+}
+
+void World::begin_step(Action action) {
+  check(robot(), action);
+  state_.last_action = static_cast<std::int32_t>(action);
+  ++state_.step;
   state_.sub_done_success = flag(action == Action::kSubDone && report_room());
-  const bool is_moved = move(action);
+}
+
+void World::end_step(Action action, bool is_moved) {
   state_.last_action_success = flag(is_moved && action != Action::kPickup);
   if (action == Action::kSubDone) state_.last_action_success = state_.sub_done_success;
   const bool is_planned = state_.plan.size > 0 && is_moved &&
@@ -195,6 +202,35 @@ void World::step(Action action) {
   note_progress();
 }
 
+void World::follow(Action action, const Report& report) {
+  begin_step(action);
+  const Pose before = pose();
+  const std::int32_t held = state_.things.held;
+  adopt(report);
+  state_.collided = report.collided;
+  state_.picked_up = flag(action == Action::kPickup && held < 0 && state_.things.held >= 0);
+  state_.dropped = flag(action == Action::kDropoff && held >= 0 && state_.things.held < 0);
+  state_.travelled += length(pose().position - before.position);
+  end_step(action, report.collided == 0 && is_changed(robot(), before, pose(), action));
+}
+
+void World::adopt(const Report& report) {
+  state_.pose = {{report.x, report.z}, positive_degrees(report.yaw_deg), report.arm};
+  Rearrangement& things = state_.things;
+  if (report.held >= 0 && report.held != things.held) {
+    attach(*house_, pose(), report.held, things);
+  } else if (report.held < 0) {
+    things.held = -1;
+    things.held_offset = {};
+    things.held_yaw_deg = 0.0F;
+  }
+  if (report.num_moved >= 0) {
+    things.num_displaced = report.num_moved;
+    things.displaced = report.moved;
+  }
+  arrive();
+}
+
 bool World::move(Action action) {
   const std::optional<Pose> target = target_pose(robot(), pose(), action);
   if (!target) return false;
@@ -204,12 +240,16 @@ bool World::move(Action action) {
   }
   state_.travelled += length(target->position - pose().position);
   state_.pose = *target;
+  arrive();
+  return true;
+}
+
+void World::arrive() {
   const bool is_new_room = enter_room();
   if (is_new_room && state_.spec.goal == static_cast<std::int32_t>(Goal::kVisitRooms)) {
     find_field();  // the walk leads on to another room: progress is measured afresh
     state_.best_geodesic = -1.0F;
   }
-  return true;
 }
 
 bool World::enter_room() {

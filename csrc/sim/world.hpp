@@ -54,6 +54,23 @@ struct ExpertPlan {
   void pop();
 };
 
+/// What another simulator tells of its robot after an action, exported as a numpy dtype.
+struct Report {
+  float x = 0.0F, z = 0.0F;  // m, agent reference point
+  float yaw_deg = 0.0F;
+  ArmPose arm;
+  std::array<float, 3> hand{};   // m, centre of the hand sphere in the world
+  std::int32_t held = -1;        // index into House::objects, -1 for an empty hand
+  std::int32_t num_moved = -1;   // objects that are not at home; -1: as it was told before
+  std::uint16_t seen = 0;        // bit k: target k is in the navigation camera's image
+  std::uint16_t manip_seen = 0;  // the same of the manipulation camera
+  std::uint16_t in_reach = 0;    // bit k: target k meets the hand sphere
+  std::uint8_t collided = 0;     // the motion was blocked
+  std::uint8_t unused = 0;       // keeps rows free of hidden padding
+  std::array<Displaced, kMaxDisplaced> moved{};
+};
+static_assert(sizeof(Report) == 52 + 20 * kMaxDisplaced, "the exported dtype has no padding");
+
 /// Plain data without hidden padding, so that it can be saved and loaded as bytes (exact resume).
 struct WorldState {
   EpisodeSpec spec{};
@@ -99,6 +116,11 @@ class World {
   /// was in last (flare.md section 4.4); pickup and dropoff are grasp.hpp's. Throws as check does.
   void step(Action action);
 
+  /// The same where another simulator executed the action: takes over what it reports.
+  void follow(Action action, const Report& report);
+  /// Takes over where another simulator started the episode.
+  void adopt(const Report& report);
+
   /// Throws StateError for an action that the robot does not have.
   static void check(const RobotSpec& robot, Action action);
   [[nodiscard]] const WorldState& state() const { return state_; }
@@ -122,8 +144,11 @@ class World {
   [[nodiscard]] Action expert_action(const TargetPixels& pixels);
 
  private:
+  void begin_step(Action action);
+  void end_step(Action action, bool is_moved);
   bool move(Action action);  // false if it fails
   void note_progress();
+  void arrive();      // notes where the robot is now
   bool enter_room();  // true if it was not seen before
   void find_field();
   bool report_room();  // false if the room was reported before, or there is none

@@ -68,7 +68,7 @@ def run_evaluate(config: EvaluateConfig) -> int:
                 policy, worlds, mixture, frozen,
                 agent.vocabulary(checkpoint.processors),
                 stage=config.name, split="val", seed=config.seed, greedy=config.greedy,
-                house_facts=[(house.source, house.num_rooms) for house in houses],
+                houses=houses,
                 on_episode=lambda _: stage.update(advance=1), recorder=recorder,
                 should_stop=lambda: stop.requested,
             )  # fmt: skip

@@ -1,6 +1,6 @@
 """Evaluates a checkpoint on a frozen list of episodes and writes one JSON line an episode."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from flare.replay.log import LogRecorder
 from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
 from flare.tasks.mixture import TaskMixture
 from flare.tasks.sampler import Episodes, EpisodeSampler
+from flare.tasks.scene import HouseView
 from flare.tasks.tokenizer import Tokenizer
 from flare.worlds.world import Worlds
 
@@ -99,7 +100,7 @@ def evaluate_policy(
     *,
     stage: str,
     split: str,
-    house_facts: list[tuple[str, int]],
+    houses: Sequence[HouseView],
     seed: int,
     greedy: bool = False,
     num_traces: int = 0,
@@ -117,7 +118,7 @@ def evaluate_policy(
         vocabulary: of the policy.
         stage: goes into the records, e.g. "before".
         split: goes into the records, e.g. "val".
-        house_facts: source and number of rooms of each house.
+        houses: those that the episodes index.
         seed: keys the sampling of actions.
         greedy: take the mode instead of sampling.
         num_traces: of how many episodes, from the first on, frames are kept for videos.
@@ -144,24 +145,26 @@ def evaluate_policy(
     if len(played) < len(episodes.specs):
         return None
     common = {"split": split, "stage": stage}
-    records = [
-        common | _record(episode, frozen, house_facts[int(episodes.specs["house"][i])])
-        for i, episode in enumerate(played)
-    ]
+    records = [common | _record(episode, mixture, frozen, houses) for episode in played]
     return Evaluation(records=records, traces=tracer.traces)
 
 
 def _record(
-    played: PlayedEpisode, frozen: FrozenEpisodes, house: tuple[str, int]
+    played: PlayedEpisode,
+    mixture: TaskMixture,
+    frozen: FrozenEpisodes,
+    houses: Sequence[HouseView],
 ) -> dict[str, Any]:
     """One line of the evaluation file."""
     episodes, i = frozen.episodes, played.episode
     spec = episodes.specs[i]
+    house = houses[int(spec["house"])]
+    task = next(task for task in mixture.tasks if task.name == played.task)
     return {
         "episode": i,
         "house": int(spec["house"]),
-        "house_source": house[0],
-        "room_count": house[1],
+        "house_source": house.source,
+        "room_count": len(house.rooms()),
         "task": played.task,
         "target_type": episodes.target_types[i],
         "targets": [int(t) for t in spec["targets"][: spec["num_targets"]]],
@@ -175,7 +178,7 @@ def _record(
         "return": played.reward_sum,
         "collisions": played.collisions,
         "failed_actions": played.failed_actions,
-        "metrics": played.metrics,
+        "metrics": played.metrics | task.path_metrics(played.trajectory[:, :2], house),
         "first_seen": played.first_seen,
         "start": [round(float(spec[name]), 4) for name in ("x", "z", "yaw_deg")],
         "trajectory": [[round(float(v), 3) for v in pose] for pose in played.trajectory],

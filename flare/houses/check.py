@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from flare.houses.bodies import bodies_of
 from flare.houses.files import read_houses
@@ -36,29 +37,41 @@ class HouseCheck:
         return f"{self.source}: {len(self.room_types)} rooms, {self.num_objects} objects{note}"
 
 
-def check_file(path: str | os.PathLike[str], limit: int | None = None) -> list[HouseCheck]:
+def check_file(
+    path: str | os.PathLike[str], limit: int | None = None, assets: Path | None = None
+) -> list[HouseCheck]:
     """Check every house of a file (``read_houses``) with the simulator's own loader.
 
     Args:
         path: a .jsonl.gz, .jsonl or .json file.
         limit: check no more than this many houses.
+        assets: a pack, as for ``check_house``.
 
     Raises: UserError if the file itself cannot be read; a bad house is a verdict, not an error.
     """
-    return [check_house(source, text) for source, text in read_houses(path, limit)]
+    return [check_house(source, text, assets) for source, text in read_houses(path, limit)]
 
 
-def check_house(source: str, text: str) -> HouseCheck:
-    """Check one house document; ``source`` names it in the verdict."""
+def check_house(source: str, text: str, assets: Path | None = None) -> HouseCheck:
+    """Check one house document.
+
+    Args:
+        source: names it in the verdict.
+        text: the document.
+        assets: a pack (``flare assets build``), whose objects have their true box.
+
+    Raises: UserError if the pack is missing or damaged.
+    """
     # Here and not above: reading and drawing house files works without the compiled core.
-    from flare.worlds.embedded import HouseFormatError, load_house
+    from flare.worlds.embedded import HouseFormatError, load_house, open_assets
 
     try:
-        house = load_house(text, source)
+        house = load_house(text, source, assets=assets)
     except HouseFormatError as error:
         return HouseCheck(source=source, ok=False, reason=str(error))
     document = json.loads(text)
     bodies = bodies_of(document)
+    measured = () if assets is None else open_assets(assets)[1]
     reached = set(house.reachable_rooms().tolist())
     rooms = house.rooms()
     closed = tuple(room["id"] for index, room in enumerate(rooms) if index not in reached)
@@ -71,7 +84,9 @@ def check_house(source: str, text: str) -> HouseCheck:
         room_types=tuple(room["type"] for room in rooms),
         num_objects=len(bodies),
         unknown_types=_counted(body.type for body in bodies if not body.known_type),
-        guessed_sizes=_counted(body.type for body in bodies if not body.known_size),
+        guessed_sizes=_counted(
+            body.type for body in bodies if not body.known_size and body.asset_id not in measured
+        ),
         unreachable_rooms=closed,
         start_is_free=start_is_free,
         schema_faults=tuple(schema_faults(document)),

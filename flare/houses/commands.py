@@ -67,6 +67,7 @@ class CheckConfig:
 
     houses: Positional[Path]  # house file
     limit: int | None = None  # look at no more than this many houses
+    assets: Path | None = None  # pack of `flare assets build`; None: proxies for Objaverse objects
     verbose: bool = False  # a line for each house, not only for those that fail
 
     def __post_init__(self) -> None:
@@ -152,7 +153,7 @@ def run_check(config: CheckConfig) -> int:
         console.stage("check", total=len(houses), unit="houses") as stage,
     ):
         for source, text in houses:
-            checks.append(check_house(source, text))
+            checks.append(check_house(source, text, config.assets))
             stage.update(advance=1)
     for check in checks:
         if config.verbose or not check.ok:

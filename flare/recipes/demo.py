@@ -71,6 +71,7 @@ class DemoConfig:
     max_distance: float = 3.0  # m to walk from the start until the goal is within 2 m
     max_start_turn_deg: float = 30.0  # a start looks at most this far away from its goal
     num_envs: int = 64
+    assets: Path | None = None  # pack of `flare assets build`; None: proxies for Objaverse objects
     finetune_steps: int = 600_000
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
@@ -114,7 +115,7 @@ class DemoConfig:
     @property
     def world(self) -> WorldConfig:
         """Worlds of every stage."""
-        return WorldConfig(num_envs=self.num_envs).for_tasks(self.task.build())
+        return WorldConfig(num_envs=self.num_envs, assets=self.assets).for_tasks(self.task.build())
 
 
 class Demo:
@@ -172,9 +173,10 @@ class Demo:
                     stage.update(advance=write_houses(path, documents))
             if self.stop.requested:
                 return
-        threads = config.world.threads
-        self.train_houses = load_house_file(self.train_file, num_threads=threads)
-        self.val_houses = load_house_file(self.val_file, num_threads=threads)
+        self.train_houses, self.val_houses = (
+            load_house_file(file, num_threads=config.world.threads, assets=config.assets)
+            for file in (self.train_file, self.val_file)
+        )
 
     def pretrain(self) -> None:
         """Demonstrations, encoder and imitation; the result is a checkpoint."""
@@ -233,7 +235,6 @@ class Demo:
             return
         agent, policy, _ = load_agent(checkpoint)
         worlds = make_worlds(self.val_houses, self.config.world)
-        facts = [(house.source, house.num_rooms) for house in self.val_houses]
         for greedy in (False, True):
             stage_name = f"{name}_greedy" if greedy else name
             if self.run.evaluation(stage_name).exists() or self.stop.requested:
@@ -244,7 +245,7 @@ class Demo:
             ) as stage:  # fmt: skip
                 result = evaluate_policy(
                     policy, worlds, self.config.task.build(), frozen, agent.vocabulary(),
-                    stage=stage_name, split="val", house_facts=facts, seed=self.config.seed,
+                    stage=stage_name, split="val", houses=self.val_houses, seed=self.config.seed,
                     greedy=greedy, num_traces=0 if greedy else _NUM_TRACES,
                     on_episode=lambda _: stage.update(advance=1),
                     should_stop=lambda: self.stop.requested,
@@ -321,7 +322,7 @@ def new_run(config: DemoConfig) -> RunFolder:
              (find_val_houses(config), config.num_val_houses))  # fmt: skip
     given = [(path, count) for path, count in files if path is not None]
     for path, count in given:
-        load_house_file(path, limit=count, num_threads=config.world.threads)
+        load_house_file(path, limit=count, num_threads=config.world.threads, assets=config.assets)
     inputs = file_hashes(path for path, _ in given)
     run = RunFolder.create(config.runs, config.name, prefix="demo")
     run.describe(config, make_manifest(recipe="demo", seed=config.seed, inputs=inputs))

@@ -1,5 +1,6 @@
 """Fine-tuning with PPO: collect, update, log, checkpoint, until the budget of steps is spent."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -18,12 +19,13 @@ from flare.assembly import (
     check_torch_threads,
     load_house_file,
     make_sampler,
-    make_worlds,
+    open_worlds,
 )
 from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from flare.config import from_dict, to_dict
 from flare.console import Console, Stage
 from flare.errors import UserError, require
+from flare.kernels.flat_adam import FlatAdam
 from flare.metrics import EpisodeLog, MetricsLog, SuccessWindow
 from flare.policy.policy import Policy
 from flare.ppo.config import PRESETS, PPOConfig
@@ -36,6 +38,7 @@ from flare.signals import StopFlag
 from flare.tensorboard import tell_if_missing
 from flare.timing import Timer
 from flare.worlds.embedded import House
+from flare.worlds.thor import ThorWorlds
 
 _WINDOW = 500  # episodes of the running success rate
 
@@ -125,8 +128,10 @@ class Finetuner:
         self.policy = policy
         self.timer = Timer()
         self._finished: list[FinishedEpisode] = []
+        assert config.houses is not None
+        self.worlds = open_worlds(houses, config.world, config.houses)
         self.collector = Collector(
-            worlds=make_worlds(houses, config.world),
+            worlds=self.worlds,
             sampler=make_sampler(houses, config.task, config.seed),
             policy=policy,
             vocabulary=agent.vocabulary(self.processors),
@@ -175,6 +180,7 @@ class Finetuner:
         self.policy.eval()
         rollout = self.collector.collect(self.timer)
         with self.timer("update"):
+            assert isinstance(state.optimizer, FlatAdam)  # made by __init__
             stats = ppo_update(
                 self.policy,
                 state.optimizer,
@@ -214,6 +220,8 @@ class Finetuner:
                 "split": self.timer.split(),
             },
         }
+        if isinstance(self.worlds, ThorWorlds):
+            record["worlds"] = self.worlds.summary()
         self.metrics.append(record)
         return record
 
@@ -340,7 +348,12 @@ def run_finetune(config: FinetuneConfig) -> int:
         torch.set_num_threads(config.num_threads)
     with Console("finetune") as console, StopFlag() as stop:
         tell_if_missing(console.message)
-        with console.stage("finetune", total=config.total_steps, unit="steps") as stage:
+        if isinstance(tuner.worlds, ThorWorlds):
+            console.message(tuner.worlds.devices_text())
+        with (
+            contextlib.closing(tuner.worlds),
+            console.stage("finetune", total=config.total_steps, unit="steps") as stage,
+        ):
             finished = tuner.train(stage, lambda: stop.requested)
         console.message(f"saved {tuner.run.path / 'latest'}")
         if not finished:

@@ -26,6 +26,7 @@ Worker::
 import ast
 import enum
 import os
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -128,6 +129,36 @@ class BufferHandle:
             ) from None
 
 
+@dataclass(frozen=True, slots=True)
+class SharedPlace:
+    """Where an array's bytes lie in a buffer's memory."""
+
+    fd: int
+    """Descriptor of the memory in this process."""
+    offset: int
+    """Bytes from the memory's start."""
+    num_bytes: int
+    """Size of the memory."""
+    token: int
+    """Random; tells this memory from a later one behind the same descriptor."""
+
+
+_live_buffers: "weakref.WeakSet[RolloutBuffer]" = weakref.WeakSet()
+
+
+def find_shared(array: NDArray[Any]) -> SharedPlace | None:
+    """Where an array lies among the buffers of this process; None if it is not in shared memory.
+
+    Another process that maps the descriptor finds the array's first byte at the offset.
+    """
+    address = array.ctypes.data
+    for buffer in _live_buffers:
+        offset = address - buffer._core.address
+        if offset >= 0 and offset + array.nbytes <= buffer.num_bytes:
+            return SharedPlace(buffer._core.fd, offset, buffer.num_bytes, buffer._core.token)
+    return None
+
+
 def _dtype_text(dtype: np.dtype[Any]) -> str:
     """Write a dtype as text, offsets and padding included; _dtype_from_tree reads it back."""
     if dtype.hasobject:
@@ -170,6 +201,7 @@ class RolloutBuffer:
 
     def __init__(self, core: _core.RolloutBuffer) -> None:
         self._core = core
+        _live_buffers.add(self)
         self._arrays: dict[str, NDArray[Any]] = {}
         for name, text, _, shape in core.specs:
             dtype = _dtype_from_tree(ast.literal_eval(text))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flare.specs import ACTION_NAMES, NAVIGATION_ACTIONS
 from flare.tasks.room_sets import count_rooms
 from flare.tasks.scene import MAX_ROOMS, Goal, HouseView, Scene
-from flare.tasks.shaping import ShapingMemory
+from flare.tasks.shaping import GRID_SIZE, ShapingMemory
 from flare.tasks.task import Facts, Task
 
 SUB_DONE = ACTION_NAMES.index("sub_done")
@@ -80,3 +80,15 @@ class RoomVisit(Task):
         metrics = Task.metrics(self, fact, actions)
         metrics |= {"rooms_reported": reported, "reports": reports}
         return metrics | ({"report_accuracy": reported / reports} if reports else {})
+
+    def path_metrics(self, path: NDArray[np.float32], house: HouseView) -> dict[str, float]:
+        """The original's coverage: how many of the places that can be stood at were visited."""
+        visited, reachable = (_places(points) for points in (path, house.reachable()))
+        covered = np.intersect1d(visited, reachable)
+        return {"places_visited": len(covered), "coverage": len(covered) / len(reachable)}
+
+
+def _places(points: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Distinct places of the original's grid as one number each; points are [n, 2] x, z in m."""
+    columns, lines = np.rint(points.T / GRID_SIZE).astype(np.int64)
+    return np.unique(lines * 2**32 + columns)

@@ -144,3 +144,12 @@ class Task(ABC):
         """
         seen = int(fact["rooms_seen"]).bit_count()
         return {"rooms_visited": seen, "share_of_rooms_visited": seen / int(fact["num_rooms"])}
+
+    def path_metrics(self, path: NDArray[np.float32], house: HouseView) -> dict[str, float]:
+        """Numbers of an ended episode that its whole path tells; none for most tasks.
+
+        Args:
+            path: [n, 2] x, z in m of every position, the start's first.
+            house: the episode's.
+        """
+        return {}

@@ -1,6 +1,6 @@
 """The contract between a collector and N worlds, whatever simulates them."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,15 @@ class Worlds(Protocol):
 
     def close(self) -> None:
         """Free what the worlds hold; nothing may be called afterwards."""
+        ...
+
+
+@runtime_checkable
+class LoadsAhead(Protocol):
+    """Worlds that can load an episode's house while another episode still plays."""
+
+    def announce(self, env_ids: NDArray[np.int32], specs: NDArray[np.void]) -> None:
+        """Tell which episodes the envs ``env_ids`` [n] will probably start next, ``specs`` [n]."""
         ...
 
 

@@ -107,11 +107,13 @@ def test_an_evaluation_of_several_tasks_has_a_table_of_each(houses, documents, t
         np.testing.assert_array_equal(loaded.episodes.specs[name], frozen.episodes.specs[name])
     result = evaluate_policy(
         agent.build(), worlds, mixture, loaded, agent.vocabulary(), stage="after", split="val",
-        house_facts=[(house.source, house.num_rooms) for house in houses], seed=0,
+        houses=houses, seed=0,
     )  # fmt: skip
     groups = {group["key"]: group for group in summarise(result.records)["by_task"]}
     assert set(groups) == set(NAMES)
     assert sum(group["episodes"] for group in groups.values()) == 40
     assert "rooms_reported" in groups["RoomVisit"]["metrics"]
+    assert 0.0 < groups["RoomVisit"]["metrics"]["coverage"]["estimate"] <= 1.0
+    assert "coverage" not in groups["Fetch"]["metrics"]
     with pytest.raises(UserError, match=r"task\.names"):
         load_frozen(tmp_path / "episodes.jsonl", file, TaskConfig(names=("RoomNav",)).build())

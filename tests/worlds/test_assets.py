@@ -14,6 +14,8 @@ from flare.assets.pack import PackFile, table_path
 from flare.assets.payload import ConversionConfig
 from flare.assets.simplify import simplify
 from flare.errors import UserError
+from flare.houses.check import check_file
+from flare.houses.files import write_houses
 from flare.specs import CameraSpec
 from flare.worlds.embedded import (
     EPISODE_DTYPE,
@@ -182,3 +184,15 @@ def test_a_rebuilt_pack_is_opened_anew(tmp_path: Path) -> None:
     build_pack([folder], out, config=config)
     (thing,) = load_house(one_object(folder.name, "ObjaPainting|2|0"), "a", assets=out).objects()
     assert thing["pickupable"]
+
+
+def test_the_check_of_a_house_file_guesses_no_box_of_the_pack(pack: Path, tmp_path: Path) -> None:
+    document = json.loads(one_object(example_id("Mug"), "ObjaMug|2|0"))
+    write_houses(tmp_path / "a.jsonl", [document])
+    (without,), (with_pack,) = (
+        check_file(tmp_path / "a.jsonl", assets=assets) for assets in (None, pack)
+    )
+    assert dict(without.guessed_sizes) == {"Mug": 1}
+    assert with_pack.guessed_sizes == ()
+    with pytest.raises(UserError, match="flare assets build"):
+        check_file(tmp_path / "a.jsonl", assets=tmp_path / "none.pack")

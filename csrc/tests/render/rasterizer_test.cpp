@@ -283,6 +283,51 @@ TEST_CASE("rasterizer: odd sizes, and sizes that change from call to call") {
   }
 }
 
+TEST_CASE("rasterizer: what stands on furniture is not drawn inside of it") {
+  struct Family {
+    sim::Shape shape;
+    float top;  // of the surface in the middle, as a fraction of the box
+  };
+  for (const Family& family :
+       {Family{sim::Shape::kBed, 0.12F}, Family{sim::Shape::kBox, 0.5F},
+        Family{sim::Shape::kCylinder, 0.5F}, Family{sim::Shape::kTable, 0.5F},
+        Family{sim::Shape::kChair, 0.02F}, Family{sim::Shape::kSofa, -0.06F}}) {
+    CAPTURE(static_cast<int>(family.shape));
+    sim::House house = fixtures::three_rooms();
+    house.objects.clear();
+    sim::Object stand;
+    stand.shape = family.shape;
+    stand.center = {2.0F, 0.5F, 2.5F};
+    stand.size = {1.0F, 1.0F, 1.0F};
+    stand.rotation_deg.y = 180.0F;  // its front to the camera
+    house.objects.push_back(stand);
+    sim::Object thing;
+    thing.center = stand.center;
+    thing.center.x += 0.2F;  // beside the gap between a sofa's cushions
+    thing.center.y += family.top + 0.05F;
+    thing.size = {0.1F, 0.1F, 0.1F};
+    thing.parent = 0;
+    house.objects.push_back(thing);
+    Camera camera = random_camera(0, {2.0F, 1.2F}, {2.0F, 1.2F});
+    camera.position = {2.0F, 1.7F, 1.2F};
+    camera.yaw_deg = 0.0F;
+    camera.pitch_deg = 35.0F;
+    Rasterizer rasterizer;
+    const auto seen = [&](float lower, int parent) {
+      sim::House changed = house;
+      changed.objects[1].center.y -= lower;
+      changed.objects[1].parent = parent;
+      Picture picture(384, 224);
+      picture.draw(rasterizer, *Scene::build(changed), camera);
+      return std::pair(picture.count(2), picture.hash());
+    };
+    CHECK(seen(0.0F, 0).first > 100);
+    CHECK(seen(0.0F, 0).second == seen(0.0F, -1).second);  // it stands where it is drawn anyway
+    CHECK(seen(0.15F, 0).first > 100);
+    CHECK(seen(0.15F, -1).first == 0);
+  }
+}
+
 TEST_CASE("rasterizer: golden hashes, the same on every machine and for every history of calls") {
   const auto scene = Scene::build(fixtures::three_rooms());
   Rasterizer rasterizer;

@@ -203,6 +203,34 @@ TEST_CASE("nav grid: a tall cupboard hides what stands behind it") {
   CHECK(field.distance[static_cast<std::size_t>(house.grid.nearest_cell({0.8F, 3.7F}))] == 0.0F);
 }
 
+TEST_CASE("nav grid: what no camera can look up to leads nowhere") {
+  for (const float height : {1.3F, 2.4F}) {
+    House plan = square_room();
+    add_box(plan, {2, height, 3.9F}, {0.3F, 0.3F, 0.05F});
+    const LoadedHouse house(plan, stretch());
+    const std::vector<std::int32_t> target = {0};
+    const GeodesicField field =
+        house.grid.field_to_objects(house.house, house.collision, house.robot, target, 2.0F);
+    const auto near = static_cast<std::size_t>(house.grid.nearest_cell({2, 2.5F}));
+    CHECK(field.distance[near] == (height < 2.0F ? 0.0F : -1.0F));
+  }
+}
+
+TEST_CASE("nav grid: in a cupboard nothing is seen, on one that is drawn too high it is") {
+  for (const float sunk : {0.25F, 0.6F}) {
+    House plan = square_room();
+    add_box(plan, {2, 0.5F, 3.5F}, {1, 1, 1});
+    add_box(plan, {2, 1.05F - sunk, 3.5F}, {0.1F, 0.1F, 0.1F});
+    plan.objects[1].parent = 0;
+    const LoadedHouse house(plan, stretch());
+    const std::vector<std::int32_t> target = {1};
+    const GeodesicField field =
+        house.grid.field_to_objects(house.house, house.collision, house.robot, target, 2.0F);
+    const auto near = static_cast<std::size_t>(house.grid.nearest_cell({2, 2.5F}));
+    CHECK(field.distance[near] == (sunk < 0.3F ? 0.0F : -1.0F));
+  }
+}
+
 TEST_CASE("room_at: convex, concave and no room") {
   House house = two_rooms(1, 2);
   CHECK(room_at(house, {1, 1}) == 0);

@@ -1,0 +1,604 @@
+"""AI2-THOR as Worlds: N envs over M worker processes, the others loading what comes next."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flare.errors import UserError
+from flare.robots import RobotSpec, load_robot
+from flare.specs import NAVIGATION_ACTIONS, ActionSpec, CameraSpec
+from flare.worlds.embedded import (
+    EPISODE_DTYPE,
+    FACTS_DTYPE,
+    GOALS,
+    REPORT_DTYPE,
+    WORLD_STATE_BYTES,
+    FlareError,
+    FollowedWorlds,
+    House,
+    camera_settings,
+    load_houses,
+    look_seeds,
+)
+from flare.worlds.thor.config import ThorConfig, crop_of
+from flare.worlds.thor.devices import device_map
+from flare.worlds.thor.memory import FrameMemory, make_channel, write_houses
+from flare.worlds.thor.pool import Failure, Pool
+from flare.worlds.thor.worker_process import State, WorkerProcess
+from flare.worlds.thor_worker.channel import LOAD, MAX_HISTORY, PRESENT, STEP
+
+_STATE_BYTES = WORLD_STATE_BYTES + 4 + MAX_HISTORY  # the core's state, and what led to it
+_HOLD = GOALS.index("hold")
+
+_HOUSE_TRIES = 2  # loads of one reset before its episode is given up
+
+
+class ThorWorlds:
+    """N worlds of AI2-THOR over a shared set of houses; implements ``flare.worlds.Worlds``.
+
+    Every process is started in a group of its own, watched, and replaced when it fails. What that
+    costs is its env's episode: ``faulted`` tells of it after the step, or after the first step of
+    an episode that could not be started.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[tuple[str, str]],
+        *,
+        num_envs: int,
+        config: ThorConfig | None = None,
+        camera: CameraSpec | None = None,
+        action_names: tuple[str, ...] = NAVIGATION_ACTIONS,
+        houses: Sequence[House] | None = None,
+    ) -> None:
+        """Start the processes; they are waited for by the first ``reset``.
+
+        Args:
+            items: source and JSON text of each house, at least one.
+            num_envs: N.
+            config: of processes and controllers.
+            camera: size and number of the frames; the original's by default.
+            action_names: the policy's actions in the order of its ids.
+            houses: the same houses if they are loaded already.
+
+        Raises:
+            UserError: an executable or device that is not there, an action that does not exist.
+            HouseFormatError: a house that does not load.
+        """
+        self.config = ThorConfig() if config is None else config
+        actions = ActionSpec(action_names)
+        self._camera = CameraSpec() if camera is None else camera
+        self._num_envs, self._action_names = num_envs, actions.names
+        self._sim_actions, self._policy_actions = actions.sim_actions(), actions.policy_actions()
+        self._houses = tuple(load_houses(items) if houses is None else houses)
+        self._robot = load_robot("stretch")
+        self._core = FollowedWorlds(list(self._houses), num_envs)
+        executable = self.config.find_executable()
+        self.devices = device_map(self.config.gpu_devices)
+        num_workers = num_envs + self.config.num_spares
+        self._boxes_memory, self._channel = make_channel(num_workers)
+        self._houses_memory = write_houses(self._houses, items)
+        self._frames = FrameMemory(self._channel, num_envs, self._camera.frame_shape)
+        self._pool = Pool(
+            self.config,
+            self._channel,
+            num_workers,
+            self._worker_config(executable, num_workers),
+            (self._boxes_memory.fd, self._houses_memory.fd),
+            self.devices,
+        )
+        self._worker_of: list[WorkerProcess | None] = [None] * num_envs
+        self._noted_failures = 0  # of the pool's list
+        self._house_failures: Counter[int] = Counter()
+        self._faulted = np.zeros(num_envs, np.bool_)
+        self._has_no_start = np.zeros(num_envs, np.bool_)  # its reset failed
+        self._history = np.zeros((num_envs, MAX_HISTORY), np.uint8)
+        self._length = np.zeros(num_envs, np.int32)
+        self._announced: dict[int, NDArray[np.void]] = {}
+        self._awaited: set[bytes] = set()  # episodes that a reset waits for
+        self._needs_start = np.ones(num_envs, np.bool_)
+
+    def _worker_config(self, executable: tuple[str, ...], num_workers: int) -> dict[str, Any]:
+        config = self.config
+        folder = config.base_dir or os.path.expanduser("~/.ai2thor")
+        return {
+            "trainer": os.getpid(),
+            "channel_fd": self._boxes_memory.fd,
+            "num_workers": num_workers,
+            "houses_fd": self._houses_memory.fd,
+            "num_houses": len(self._houses),
+            "num_cameras": self._camera.num_cameras,
+            "width": self._camera.width,
+            "height": self._camera.height,
+            "crop": crop_of(self._camera.width),
+            "executable": executable[0] if executable else "",
+            "executable_arguments": list(executable[1:]),
+            "commit_id": config.commit_id,
+            "platform": config.platform,
+            "base_dir": config.base_dir,
+            "controller": config.controller_arguments(self._camera),
+            "use_quick_navi_action": config.use_quick_navi_action,
+            "settle_seconds": config.settle_seconds,
+            "view_distance": config.view_distance,
+            "assets": {
+                "folder": config.assets,
+                "target": os.path.join(folder, "processed_models"),
+                "limit": config.asset_limit,
+                "load_in_unity": config.load_file_in_unity,
+                "symlink": config.asset_symlink,
+            },
+        }
+
+    # --- what the contract asks for ---
+
+    @property
+    def num_envs(self) -> int:
+        """N."""
+        return self._num_envs
+
+    @property
+    def camera(self) -> CameraSpec:
+        """Size and number of the frames."""
+        return self._camera
+
+    @property
+    def facts_dtype(self) -> np.dtype[np.void]:
+        """``FACTS_DTYPE``."""
+        return FACTS_DTYPE
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """What ``step`` understands; an action's id is the index here."""
+        return self._action_names
+
+    @property
+    def houses(self) -> tuple[House, ...]:
+        """The houses that episodes name by index."""
+        return self._houses
+
+    @property
+    def robots(self) -> tuple[RobotSpec, ...]:
+        """The one robot, Stretch."""
+        return (self._robot,)
+
+    @property
+    def faulted(self) -> NDArray[np.bool_]:
+        """[N] whose world failed in the last ``step``, or could not start its episode before it."""
+        return self._faulted
+
+    def reset(
+        self,
+        env_ids: NDArray[np.int32],
+        specs: NDArray[np.void],
+        frames: NDArray[np.uint8],
+        facts: NDArray[np.void],
+    ) -> None:
+        """Start episodes in the envs ``env_ids`` [n] from ``specs`` [n]; write only their rows.
+
+        An episode whose house is out of use, or that no process could start, has no frames (0) and
+        the facts of its spec; its env is ``faulted`` after the next step.
+
+        Raises:
+            FlareError: a start, target or house that does not exist; then no env has changed.
+        """
+        self._check(env_ids, specs)
+        self._start_episodes(env_ids, specs, np.zeros((len(env_ids), 0), np.uint8), frames, facts)
+
+    def step(
+        self,
+        actions: NDArray[np.integer[Any]],
+        frames: NDArray[np.uint8],
+        facts: NDArray[np.void],
+        draw: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Execute one policy action per env, [N] integer ids; write every row.
+
+        Where ``draw`` [N] is False the frame is not wanted and left as it is; facts are the same.
+
+        Raises:
+            IndexError: an id the policy does not have.
+            FlareError: an env without an episode.
+        """
+        if actions.size and int(actions.min()) < 0:
+            raise IndexError(f"action {int(actions.min())} is negative")
+        ids = self._sim_actions[actions]
+        if self._needs_start.any():
+            raise FlareError(
+                f"env {int(self._needs_start.argmax())} has no episode; reset it first"
+            )
+        self._faulted = self._has_no_start.copy()
+        envs = np.flatnonzero(~self._faulted)
+        workers = [w for env in envs if (w := self._worker_of[env]) is not None]
+        for worker in self._lost_meanwhile(workers):
+            self._fault(worker)
+        envs = np.flatnonzero(~self._faulted)
+        self._send_step(envs, ids, frames, draw)
+        workers = [w for env in envs if (w := self._worker_of[env]) is not None]
+        for worker in self._pool.wait(workers, self.config.step_timeout):
+            self._fault(worker)
+        self._follow(np.flatnonzero(~self._faulted), ids, facts)
+        self._frames.collect(frames, envs if draw is None else envs[draw[envs]])
+        self._pool.pump()
+        self._feed_spares()
+
+    def expert_actions(self) -> NDArray[np.int64]:
+        """[N] int64 policy ids of the shortest-path expert's next actions.
+
+        It plans with the embedded world's map of the house.
+
+        Raises:
+            UserError: the expert wants an action that the policy does not have.
+        """
+        actions = self._policy_actions[self._core.expert_actions()]
+        if actions.size and int(actions.min()) < 0:
+            raise UserError(
+                "the expert needs an action that the policy does not have",
+                mend=f"use the actions {', '.join(NAVIGATION_ACTIONS)}",
+                key="action_names",
+            )
+        return actions
+
+    def save_state(self) -> NDArray[np.uint8]:
+        """[N, B] opaque bytes from which ``restore`` continues: the start and every action since.
+
+        Raises:
+            FlareError: an env without an episode, or one of more than 2048 actions.
+        """
+        if int(self._length.max()) > MAX_HISTORY:
+            raise FlareError(f"an episode of more than {MAX_HISTORY} actions cannot be saved")
+        lengths = np.ascontiguousarray(self._length).view(np.uint8).reshape(self._num_envs, 4)
+        played = np.arange(MAX_HISTORY) < self._length[:, None]
+        return np.concatenate(
+            [self._core.save_state(), lengths, np.where(played, self._history, 0)], axis=1
+        ).astype(np.uint8)
+
+    def restore(
+        self,
+        env_ids: NDArray[np.int32],
+        states: NDArray[np.uint8],
+        frames: NDArray[np.uint8],
+        facts: NDArray[np.void],
+    ) -> None:
+        """Put saved rows [n, B] back by playing the episodes again up to where they were.
+
+        Raises:
+            FlareError: a state that does not fit these houses; then no env has changed.
+        """
+        if states.shape != (len(env_ids), _STATE_BYTES):
+            raise FlareError(f"states are {states.shape}, not {(len(env_ids), _STATE_BYTES)}")
+        core = np.ascontiguousarray(states[:, :WORLD_STATE_BYTES])
+        specs = core[:, : EPISODE_DTYPE.itemsize].copy().view(EPISODE_DTYPE)[:, 0]
+        lengths = states[:, WORLD_STATE_BYTES : WORLD_STATE_BYTES + 4].copy().view(np.int32)[:, 0]
+        self._check(env_ids, specs)
+        for row, (env, length) in enumerate(zip(env_ids, lengths, strict=True)):
+            history = states[row : row + 1, WORLD_STATE_BYTES + 4 :][:, : int(length)]
+            one = np.array([env], np.int32)
+            self._start_episodes(one, specs[row : row + 1], history, frames, facts)
+            if not self._has_no_start[env]:
+                reports = self._reports(one)
+                self._core.restore(one, core[row : row + 1], reports, facts)
+
+    def close(self) -> None:
+        """Kill all processes; nothing may be called afterwards."""
+        self._pool.close()
+        for memory in (self._frames, self._houses_memory, self._boxes_memory):
+            memory.close()
+
+    # --- beyond the contract ---
+
+    def announce(self, env_ids: NDArray[np.int32], specs: NDArray[np.void]) -> None:
+        """Tell which episodes these envs will start next, so that spares can load their houses."""
+        for env, spec in zip(env_ids, specs, strict=True):
+            self._announced.pop(int(env), None)
+            self._announced[int(env)] = np.array([spec])
+        self._feed_spares()
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Every process that was lost, oldest first."""
+        return self._pool.failures
+
+    @property
+    def quarantined(self) -> list[str]:
+        """Houses that failed too often and are left out, by their sources."""
+        return [self._houses[house].source for house in sorted(self._bad_houses())]
+
+    @property
+    def lost_devices(self) -> list[int]:
+        """CUDA indices on which nothing starts any more."""
+        return self._pool.lost_devices
+
+    def summary(self) -> dict[str, Any]:
+        """What went wrong so far, for logs: counts, houses and devices that are left out."""
+        return {
+            "failures": len(self.failures),
+            "recycled": self._pool.recycled,
+            "quarantined": self.quarantined,
+            "lost_devices": self.lost_devices,
+        }
+
+    def devices_text(self) -> str:
+        """One line: which worker's simulator draws on which device."""
+        if not self.devices:
+            return f"AI2-THOR: {len(self._pool.workers)} processes, device left to the build"
+        dealt = [f"CUDA {cuda} is Vulkan {vulkan}" for cuda, vulkan in self.devices.items()]
+        return f"AI2-THOR: {len(self._pool.workers)} processes in turn on {', '.join(dealt)}"
+
+    @property
+    def pool(self) -> Pool:
+        """The processes."""
+        return self._pool
+
+    # --- starting episodes ---
+
+    def _check(self, env_ids: NDArray[np.int32], specs: NDArray[np.void]) -> None:
+        if len(set(env_ids.tolist())) != len(env_ids):
+            raise FlareError("an env id is listed twice")
+        self._core.check(env_ids, specs)
+
+    def _bad_houses(self) -> set[int]:
+        limit = self.config.house_failures
+        return {house for house, count in self._house_failures.items() if count >= limit}
+
+    def _start_episodes(
+        self,
+        env_ids: NDArray[np.int32],
+        specs: NDArray[np.void],
+        history: NDArray[np.uint8],
+        frames: NDArray[np.uint8],
+        facts: NDArray[np.void],
+    ) -> None:
+        """Load, swap and present; ``history`` [n, K] are actions to play at once."""
+        for env in env_ids:
+            self._announced.pop(int(env), None)
+        tries = dict.fromkeys((int(env) for env in env_ids), 0)
+        todo = {int(env): np.array([spec]) for env, spec in zip(env_ids, specs, strict=True)}
+        self._awaited = {
+            spec.tobytes() + row.tobytes() for spec, row in zip(specs, history, strict=True)
+        }
+        past = {int(env): row for env, row in zip(env_ids, history, strict=True)}
+        self._has_no_start[env_ids] = True
+        self._needs_start[env_ids] = False
+        end = time.monotonic() + self.config.start_timeout + self.config.reset_timeout
+        while todo and time.monotonic() < end:
+            seen = int(self._channel.finished[0])
+            self._pool.pump()
+            self._pool.check_starts()
+            self._note_lost_loads(todo, tries)
+            for env in [e for e in todo if self._is_hopeless(todo[e], tries[e])]:
+                del todo[env]
+            for env, spec in list(todo.items()):
+                if self._serve(env, spec, past[env]):
+                    del todo[env]
+                    self._has_no_start[env] = False
+            self._feed_spares()
+            if todo:
+                self._pool.sleep(seen)
+        self._awaited.clear()
+        self._present(env_ids, specs, history, frames, facts)
+
+    def _is_hopeless(self, spec: NDArray[np.void], tries: int) -> bool:
+        return int(spec["house"][0]) in self._bad_houses() or tries >= _HOUSE_TRIES
+
+    def _note_lost_loads(self, todo: dict[int, NDArray[np.void]], tries: dict[int, int]) -> None:
+        """Count houses whose load cost a worker, and forget workers that are gone."""
+        for failure in self._pool.failures[self._noted_failures :]:
+            if failure.doing == State.LOADING.value and failure.house >= 0:
+                self._house_failures[failure.house] += 1
+                for env, spec in todo.items():
+                    tries[env] += int(spec["house"][0]) == failure.house
+        self._noted_failures = len(self._pool.failures)
+        for env, worker in enumerate(self._worker_of):
+            if worker is not None and worker.state is State.DOWN:
+                self._worker_of[env] = None
+
+    def _serve(self, env: int, spec: NDArray[np.void], history: NDArray[np.uint8]) -> bool:
+        """Bind a worker that has the episode ready to the env; else have one load it."""
+        key = spec.tobytes() + history.tobytes()
+        holder = next((w for w in self._pool.workers if w.spec == key and w.state in _AHEAD), None)
+        if holder is not None:
+            if holder.state is not State.READY:
+                return False
+            self._bind(env, holder)
+            return True
+        own = self._worker_of[env]
+        if own is not None:
+            self._worker_of[env] = None
+            own.state, own.spec = State.FREE, None
+        free = self._free_workers(int(spec["house"][0]), is_urgent=True)
+        if free:
+            self._begin_load(free[0], spec, history, key)
+        return False
+
+    def _free_workers(self, house: int, *, is_urgent: bool = False) -> list[WorkerProcess]:
+        """Those with nothing to do, the ones that hold this house first; worn ones are replaced.
+
+        Where an env waits, one that has loaded what nobody waits for yet counts as free, last.
+        """
+        awaited = {spec.tobytes() for spec in self._announced.values()}
+        free = []
+        for worker in self._pool.workers:
+            is_idle = worker.state is State.FREE
+            is_stale = worker.state is State.READY and worker.spec not in self._awaited
+            if is_stale and not is_urgent and worker.spec in awaited:
+                continue
+            if not is_idle and not is_stale:
+                continue
+            if is_idle and self._pool.is_worn(worker):
+                self._pool.recycle(worker)
+                continue
+            free.append(worker)
+        return sorted(
+            free,
+            key=lambda w: (w.state is State.READY, w.spec in awaited, w.house != house),
+        )
+
+    def _bind(self, env: int, worker: WorkerProcess) -> None:
+        own = self._worker_of[env]
+        if own is not None and own is not worker and own.state is State.PLAYING:
+            own.state, own.spec = State.FREE, None
+        worker.state = State.PLAYING
+        self._worker_of[env] = worker
+        self._house_failures.pop(worker.house, None)
+
+    def _begin_load(
+        self, worker: WorkerProcess, spec: NDArray[np.void], history: NDArray[np.uint8], key: bytes
+    ) -> None:
+        box, one, house = worker.box, spec[0], int(spec["house"][0])
+        box["house"], box["x"], box["z"] = house, one["x"], one["z"]
+        box["yaw_deg"] = one["yaw_deg"]
+        for i, (pitch, fov) in enumerate(camera_settings(self._houses[house], spec)):
+            box["pitch_deg"][i], box["fov_deg"][i] = pitch, fov
+        box["material_seed"], box["light_seed"] = look_seeds(spec)
+        box["counts_manipulation"] = int(one["goal"]) == _HOLD and int(one["num_targets"]) > 0
+        box["num_targets"], box["targets"] = one["num_targets"], one["targets"]
+        box["num_history"] = len(history)
+        box["history"][: len(history)] = history
+        self._pool.load(worker, key, house, LOAD)
+        self._channel.announce()
+
+    def _feed_spares(self) -> None:
+        """Give announced episodes, oldest first, to processes that have nothing to do."""
+        if not self._announced:
+            return
+        ahead = {w.spec for w in self._pool.workers if w.state in _AHEAD}
+        bad = self._bad_houses()
+        for spec in self._announced.values():
+            key = spec.tobytes()
+            if key in ahead or int(spec["house"][0]) in bad:
+                continue
+            free = self._free_workers(int(spec["house"][0]))
+            if not free:
+                return
+            self._begin_load(free[0], spec, np.zeros(0, np.uint8), key)
+
+    def _present(
+        self,
+        env_ids: NDArray[np.int32],
+        specs: NDArray[np.void],
+        history: NDArray[np.uint8],
+        frames: NDArray[np.uint8],
+        facts: NDArray[np.void],
+    ) -> None:
+        """First frames and facts of episodes that are loaded."""
+        good = env_ids[~self._has_no_start[env_ids]]
+        workers = self._request(good, PRESENT, frames, np.ones(self._num_envs, np.bool_))
+        for worker in self._pool.wait(workers, self.config.step_timeout):
+            self._has_no_start[self.env_of(worker)] = True
+            self._worker_of[self.env_of(worker)] = None
+        for row, env in enumerate(env_ids):
+            one = env_ids[row : row + 1]
+            self._length[env] = history.shape[1]
+            self._history[env, : history.shape[1]] = history[row]
+            is_good = not self._has_no_start[env]
+            reports = self._reports(one) if is_good else _report_of(specs[row : row + 1])
+            try:
+                self._core.reset(one, specs[row : row + 1], reports, facts)
+            except FlareError:
+                self._drop_nonsense(int(env))
+                self._core.reset(one, specs[row : row + 1], _report_of(specs[row : row + 1]), facts)
+            if not is_good:
+                frames[env] = 0
+        self._frames.collect(frames, env_ids[~self._has_no_start[env_ids]])
+
+    def _drop_nonsense(self, env: int) -> None:
+        worker = self._worker_of[env]
+        self._worker_of[env] = None
+        self._has_no_start[env] = self._faulted[env] = True
+        if worker is not None:
+            self._pool.lose(worker, "its report does not fit the house")
+
+    # --- steps ---
+
+    def _send_step(
+        self,
+        envs: NDArray[np.int64],
+        ids: NDArray[np.int32],
+        frames: NDArray[np.uint8],
+        draw: NDArray[np.bool_] | None,
+    ) -> None:
+        for env in envs:
+            worker = self._worker_of[env]
+            assert worker is not None
+            worker.box["action"] = ids[env]
+            if self._length[env] < MAX_HISTORY:
+                self._history[env, self._length[env]] = ids[env]
+            self._length[env] += 1
+        wanted = np.ones(self._num_envs, np.bool_) if draw is None else draw
+        self._request(envs, STEP, frames, wanted)
+
+    def _request(
+        self,
+        envs: NDArray[np.integer[Any]],
+        command: int,
+        frames: NDArray[np.uint8],
+        draw: NDArray[np.bool_],
+    ) -> list[WorkerProcess]:
+        """Send one command to the workers of these envs; where their frames go is told."""
+        if not len(envs):
+            return []
+        row, offsets = self._frames.place(frames, envs)
+        workers = []
+        for env, offset in zip(envs, offsets, strict=True):
+            worker = self._worker_of[env]
+            assert worker is not None
+            box = worker.box
+            box["draw"], box["memory"], box["offset"] = draw[env], row, offset
+            worker.request(command)
+            workers.append(worker)
+        self._channel.announce()
+        return workers
+
+    def _lost_meanwhile(self, workers: Sequence[WorkerProcess]) -> list[WorkerProcess]:
+        """Those that died between two steps, or grew too large for another."""
+        lost = [w for w in workers if w.end() is not None]
+        for worker in lost:
+            self._pool.lose(worker, worker.message() or f"exit code {worker.end()}")
+        for worker in workers:
+            if worker.index in self._pool.over_memory and worker.state is State.PLAYING:
+                cap = self.config.memory_cap_gb
+                self._pool.lose(worker, f"more than {cap:g} GiB of memory")
+                lost.append(worker)
+        return lost
+
+    def _fault(self, worker: WorkerProcess) -> None:
+        env = self.env_of(worker)
+        self._worker_of[env] = None
+        self._faulted[env] = self._has_no_start[env] = True
+
+    def env_of(self, worker: WorkerProcess) -> int:
+        """The env that a worker plays."""
+        return self._worker_of.index(worker)
+
+    def _reports(self, envs: NDArray[np.integer[Any]]) -> NDArray[np.void]:
+        indices = [w.index for env in envs if (w := self._worker_of[env]) is not None]
+        return np.ascontiguousarray(self._channel.boxes["report"][indices]).astype(REPORT_DTYPE)
+
+    def _follow(
+        self, envs: NDArray[np.int64], ids: NDArray[np.int32], facts: NDArray[np.void]
+    ) -> None:
+        """Facts from what the workers report; a report that is nonsense is a fault."""
+        rows = envs.astype(np.int32)
+        reports = self._reports(envs)
+        for k, env in enumerate(rows):
+            try:
+                self._core.follow(rows[k : k + 1], ids[env : env + 1], reports[k : k + 1], facts)
+            except FlareError:
+                self._drop_nonsense(int(env))
+
+
+_AHEAD = (State.LOADING, State.READY)
+
+
+def _report_of(specs: NDArray[np.void]) -> NDArray[np.void]:
+    """[n] reports of robots that stand where their episodes want to start."""
+    reports = np.zeros(len(specs), REPORT_DTYPE)
+    for name in ("x", "z", "yaw_deg"):
+        reports[name] = specs[name]
+    reports["held"] = reports["num_moved"] = -1
+    return reports
