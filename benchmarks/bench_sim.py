@@ -6,6 +6,9 @@ every camera drawn. "flare" runs on one thread and "two threads" does the same w
 processes" does it too, half of the worlds on one thread each: what two cores of this machine can do
 at most. The limit is one core's memcpy of the frames that a step writes.
 
+A cold reset is one with a goal that its house was never asked for before; every goal of every house
+of two files is asked for once, on one thread, and its processor time taken. Walks are found then.
+
 AI2-THOR is not run: 10 to 30 steps/s is the range in which one of its processes, a GPU at hand, is
 known to draw these two cameras at full size.
 """
@@ -16,6 +19,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from multiprocessing.connection import Connection
@@ -24,8 +28,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.run import Case, Contenders
+from flare.assembly import load_house_file
 from flare.houses.generator import GeneratorConfig, generate_house
 from flare.specs import CameraSpec
+from flare.tasks.registry import TASKS
+from flare.tasks.sampler import describe_goal
+from flare.tasks.scene import Scene
+from flare.tasks.task import Task
 from flare.worlds.embedded import EPISODE_DTYPE, EmbeddedWorlds, House, load_house, load_houses
 from flare.worlds.world import all_env_ids
 
@@ -35,6 +44,8 @@ CAMERAS = [(84, 48, 1), (84, 48, 2), (384, 224, 2)]
 MOVES = 512  # actions drawn beforehand for each world
 STEPS = 8  # a call: long beside the messages to a process
 EXTRA_WORLDS = 2**15  # to weigh one
+COLD_TASKS = ("ObjectNav", "Fetch", "RoomVisit", "RoomNav")  # one of each kind of goal
+COLD_FILES = ("objaverse_val.jsonl.gz", "thor_hard_val.jsonl.gz")
 AI2THOR = {"AI2-THOR, slow": 10.0, "AI2-THOR, fast": 30.0}
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -213,6 +224,48 @@ def reset_setup(camera: CameraSpec) -> Iterator[Contenders]:
     yield Contenders({"flare": Stepper(camera).reset}, measured=measured)
 
 
+@cache
+def cold_houses() -> list[House]:
+    """All real houses of two files, the largest among them; or the few of every case."""
+    if not REAL_HOUSES.is_file():
+        return houses()
+    return [house for name in COLD_FILES for house in load_house_file(REAL_HOUSES.with_name(name))]
+
+
+def cold_specs(task: Task) -> Iterator[np.ndarray]:
+    """Every goal of every house once, [1] each, from one free place of the house."""
+    for index, house in enumerate(cold_houses()):
+        free = (c for c in house.reachable() if not house.blocked(float(c[0]), float(c[1]), 0.0))
+        x, z = next(free)
+        for goal in task.goals(Scene(house), ()):
+            spec = np.zeros(1, EPISODE_DTYPE)
+            spec["house"], spec["x"], spec["z"] = index, x, z
+            describe_goal(spec, task, goal.targets, goal.rooms)
+            yield spec
+
+
+def cold_reset_ms(task: Task, camera: CameraSpec) -> np.ndarray:
+    """Processor time of each reset with a goal that was never asked for before, ms."""
+    worlds = EmbeddedWorlds(cold_houses(), num_envs=1, camera=camera)
+    frames = np.zeros((1, *camera.frame_shape), np.uint8)
+    facts = np.zeros(1, worlds.facts_dtype)
+    times = []
+    for spec in cold_specs(task):
+        before = time.thread_time_ns()
+        worlds.reset(all_env_ids(1), spec, frames, facts)
+        times.append(time.thread_time_ns() - before)
+    return np.array(times) / 1e6
+
+
+@contextlib.contextmanager
+def cold_reset_setup(name: str, camera: CameraSpec) -> Iterator[Contenders]:
+    """Resets with new goals; what is timed is one that finds its goal in the cache."""
+    times = cold_reset_ms(TASKS[name](), camera)
+    median, p99, worst = np.quantile(times, [0.5, 0.99, 1.0]).tolist()
+    measured = {"goals": float(len(times)), "median ms": median, "p99 ms": p99, "worst ms": worst}
+    yield Contenders({"flare": Stepper(camera).reset}, measured=measured)
+
+
 @contextlib.contextmanager
 def load_setup() -> Iterator[Contenders]:
     """JSON text to a house ready to be played."""
@@ -254,6 +307,16 @@ CASES = [
         work=NUM_ENVS,
         setup=partial(reset_setup, CameraSpec(width=84, height=48)),
         config={"num_envs": NUM_ENVS, "houses": HOUSES_FROM},
+    ),
+    *(
+        Case(
+            id=f"sim.cold_reset/{name}",
+            unit="resets/s",
+            work=NUM_ENVS,
+            setup=partial(cold_reset_setup, name, CameraSpec(width=84, height=48)),
+            config={"houses": HOUSES_FROM, "files": COLD_FILES},
+        )
+        for name in COLD_TASKS
     ),
     Case(
         id="sim.load",
