@@ -19,14 +19,16 @@ import itertools
 import json
 import multiprocessing
 import os
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.mesh_pack import write_mesh_pack
 from benchmarks.run import Case, Contenders
 from flare.assembly import load_house_file
 from flare.houses.generator import GeneratorConfig, generate_house
@@ -73,18 +75,18 @@ def houses() -> list[House]:
     return load_houses(house_texts())
 
 
-def make_specs(count: int) -> np.ndarray:
+def make_specs(count: int, among: Sequence[House]) -> np.ndarray:
     """Episodes at random free places, one target each, cameras and materials randomised."""
     rng = np.random.default_rng(0)
     specs = np.zeros(count, EPISODE_DTYPE)
     for i, row in enumerate(specs):
-        house = houses()[i % NUM_HOUSES]
+        house = among[i % len(among)]
         cells = house.reachable()
         while True:
             (x, z), yaw = cells[rng.integers(len(cells))], 30.0 * rng.integers(12)
             if not house.blocked(float(x), float(z), float(yaw)):
                 break
-        row["seed"], row["house"], row["camera_noise"] = i, i % NUM_HOUSES, 1
+        row["seed"], row["house"], row["camera_noise"] = i, i % len(among), 1
         row["x"], row["z"], row["yaw_deg"] = x, z, yaw
         row["num_targets"] = 1
         row["targets"][0] = rng.integers(len(house.objects()))
@@ -95,12 +97,17 @@ class Stepper:
     """Worlds that take the next of their random navigation actions at each call."""
 
     def __init__(
-        self, camera: CameraSpec, num_threads: int = 1, ids: slice = slice(0, NUM_ENVS)
+        self,
+        camera: CameraSpec,
+        num_threads: int = 1,
+        ids: slice = slice(0, NUM_ENVS),
+        among: Sequence[House] = (),
     ) -> None:
-        self.specs = make_specs(NUM_ENVS)[ids]
+        among = among or houses()
+        self.specs = make_specs(NUM_ENVS, among)[ids]
         self.num_envs = len(self.specs)
         self.worlds = EmbeddedWorlds(
-            houses(), num_envs=self.num_envs, num_threads=num_threads, camera=camera
+            among, num_envs=self.num_envs, num_threads=num_threads, camera=camera
         )
         self.frames = np.zeros((self.num_envs, *camera.frame_shape), np.uint8)
         self.facts = np.zeros(self.num_envs, self.worlds.facts_dtype)
@@ -200,6 +207,20 @@ def split_setup(camera: CameraSpec) -> Iterator[Contenders]:
     yield Contenders(calls)
 
 
+@contextlib.contextmanager
+def mesh_setup(camera: CameraSpec) -> Iterator[Contenders]:
+    """A house whose every object is a mesh beside the same with proxies; made in a minute."""
+    proxies, items = houses()[:1], house_texts()[:1]
+    with tempfile.TemporaryDirectory() as folder:
+        pack = write_mesh_pack(proxies, Path(folder))
+        meshes = load_houses(items, assets=pack)
+        calls: dict[str, Callable[[], object]] = {
+            "flare": Stepper(camera, among=meshes).run,
+            "proxies": Stepper(camera, among=proxies).run,
+        }
+        yield Contenders(calls)
+
+
 def resident_bytes() -> int:
     """Memory of this process that is in use."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -208,7 +229,7 @@ def resident_bytes() -> int:
 def bytes_per_world() -> float:
     """What one more world in a cached house costs, its frames aside."""
     camera = CameraSpec(width=8, height=8)
-    specs = np.resize(make_specs(NUM_ENVS), EXTRA_WORLDS)
+    specs = np.resize(make_specs(NUM_ENVS, houses()), EXTRA_WORLDS)
     frames = np.ones((EXTRA_WORLDS, *camera.frame_shape), np.uint8)
     before = resident_bytes()
     worlds = EmbeddedWorlds(houses(), num_envs=EXTRA_WORLDS, camera=camera)
@@ -301,6 +322,18 @@ def split_case(width: int, height: int, num_cameras: int) -> Case:
 CASES = [
     *(step_case(*camera) for camera in CAMERAS),
     *(split_case(*camera) for camera in CAMERAS[1:]),
+    *(
+        Case(
+            id=f"sim.mesh_step/{width}x{height}/C={num_cameras}",
+            unit="steps/s",
+            work=NUM_ENVS * STEPS,
+            setup=partial(
+                mesh_setup, CameraSpec(width=width, height=height, num_cameras=num_cameras)
+            ),
+            config={"num_envs": NUM_ENVS, "houses": HOUSES_FROM, "num_houses": 1},
+        )
+        for width, height, num_cameras in CAMERAS[1:]
+    ),
     Case(
         id="sim.reset/84x48/C=1",
         unit="resets/s",
