@@ -4,6 +4,7 @@
 #   make demo      the whole loop, about 25 minutes on two cores; DEMO_FLAGS=--quick for three
 #   make test      all Python tests; PYTEST_FLAGS passes flags on
 #   make lint      ruff, mypy, import-linter, stubtest, clang-format
+#   make kernels   the Triton kernels compiled ahead of time, no GPU needed, against the table
 #   make cpp-test  the C++ tests; PRESET=asan, tsan or debug; CPP_TESTS="core env" for some of them
 #   make fuzz      house loader and asset pack reader under libFuzzer (Clang) or their own driver
 #                  (g++), FUZZ_SECONDS each
@@ -29,7 +30,7 @@ SOURCES := pyproject.toml constraints.txt CMakeLists.txt \
   $(shell find csrc third_party/nlohmann -type f -not -path 'csrc/tests/*' -not -path 'csrc/fuzz/*')
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint cpp-test fuzz dev clean
+.PHONY: demo test lint kernels cpp-test fuzz dev clean
 
 demo: $(VENV)/installed
 	$(BIN)/flare demo $(DEMO_FLAGS)
@@ -46,6 +47,9 @@ lint: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m mypy.stubtest flare._core --allowlist .stubtest-allowlist
 	find csrc '(' -name '*.hpp' -o -name '*.cpp' ')' -print0 | xargs -0 $(BIN)/clang-format --dry-run -Werror
+
+kernels: $(VENV)/installed-test
+	$(BIN)/python scripts/compile_kernels.py
 
 cpp-test: export PATH := $(abspath $(BIN)):$(PATH)
 cpp-test: $(VENV)/installed-dev

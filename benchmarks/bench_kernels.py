@@ -1,11 +1,11 @@
-"""The kernels on a GPU, in one command of less than ten minutes: ``python -m benchmarks.bench_kernels``.
+"""The kernels on a GPU, in one command of ten minutes: ``python -m benchmarks.bench_kernels``.
 
 First every kernel is compared with float64; one that is wrong is not timed. Then the machine's
 ceilings are measured (a large copy, a large bfloat16 product), then ours and the other ways in
-turns: medians of single calls between events, on rotating inputs that do not fit the L2, forward and
-backward apart, what is bound by launches as replays of a CUDA graph. The table stands beside the
-predictions of kernel_predictions.py, which were committed before the first run. JSON goes to
-``--out``, and its last line is printed.
+turns: medians of single calls between events, on rotating inputs that do not fit the L2, forward
+and backward apart, what is bound by launches as replays of a CUDA graph. The table stands beside
+the predictions of kernel_predictions.py, which were committed before the first run. JSON goes to
+``--out`` and to the last line that is printed.
 
 Without a GPU the same runs at tiny sizes in Triton's interpreter, where times mean nothing.
 """
@@ -214,9 +214,10 @@ def print_result(result: dict[str, Any]) -> None:
         said = [f"{x:.2f}" if x else "" for x in (w["predicted_fraction"],
                                                   w["predicted_ratio"])]  # fmt: skip
         ratio = f"{w['ratio_to_best']:.2f}" if w["ratio_to_best"] else ""
+        found = f"{w['best_other']}, {result['errors']['flare'][direction]:.1e}"
         print(f"{result['name']:42s}{direction:9s}{w['us']:9.1f}{w['floor_us']:9.1f}"
-              f"{w['fraction_of_floor']:7.2f}{said[0]:>6s}{ratio:>7s}{said[1]:>6s}  "
-              f"{w['best_other']}, {result['errors']['flare'][direction]:.1e}", flush=True)  # fmt: skip
+              f"{w['fraction_of_floor']:7.2f}{said[0]:>6s}{ratio:>7s}{said[1]:>6s}  {found}",
+              flush=True)  # fmt: skip
 
 
 def describe(device: torch.device) -> dict[str, Any]:
@@ -256,8 +257,8 @@ def main() -> int:
                     torch.compiler.reset()  # it compiles one function only so often
     run = {
         "bench": "kernels", "machine": describe_machine(), "gpu": describe(device),
-        "commit": git("rev-parse", "HEAD"), "ceilings": limit, "seconds": time.perf_counter() - start,
-        "cases": results,
+        "commit": git("rev-parse", "HEAD"), "ceilings": limit,
+        "seconds": time.perf_counter() - start, "cases": results,
     }  # fmt: skip
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

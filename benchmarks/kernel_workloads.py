@@ -201,7 +201,7 @@ def pool_workload(device: torch.device, batch: int, size: int, width: int = 512)
         inputs=lambda d, t: (
             _rand(d, t, batch, size, width),
             _rand(d, t, batch, 8, width) * width**-0.5,
-        ),  # fmt: skip
+        ),
         ours=pool_attention,
         reference=pool_attention_reference,
         others=others,
@@ -224,7 +224,7 @@ def norm_workload(
             _rand(d, t, rows, width),
             _rand(d, t, rows, width),
             *(_rand(d, t, width) for _ in range(weights)),
-        ),  # fmt: skip
+        ),
         ours=ours,
         reference=reference,
         others={"pytorch": plain, "compiled": _compiled(plain)}
@@ -296,7 +296,7 @@ def sequence_workload(device: torch.device, frames: int, region: int, width: int
             _rand(d, t, 2, width),
             _rand(d, t, width),
             _rand(d, t, 16, 12, width),
-        ),  # fmt: skip
+        ),
         ours=ours,
         reference=plain,
         others=others,
@@ -370,7 +370,7 @@ def small_workloads(device: torch.device) -> Iterator[Workload]:
             _rand(d, t, 129, 32),
             *flags(d),
             _rand(d, t, 128, 32),
-        ),  # fmt: skip
+        ),
         ours=lambda *x: gae(*x, 0.99, 0.95)[0],
         reference=lambda *x: gae_reference(*x, 0.99, 0.95)[0],
         others={"loop": lambda *x: gae_reference(*x, 0.99, 0.95, upcast=False)[0]},
@@ -400,7 +400,7 @@ def small_workloads(device: torch.device) -> Iterator[Workload]:
             _rand(d, t, 4096) / 10 - 3,
             _rand(d, t, 4096),
             _rand(d, t, 4096),
-        ),  # fmt: skip
+        ),
         ours=lambda *x: ppo_loss(*x, **settings)[0],
         reference=lambda *x: ppo_loss_reference(*x, **settings)[0],
         others={"pytorch": lambda *x: ppo_loss_reference(*x, **settings, upcast=False)[0]},

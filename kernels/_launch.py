@@ -10,9 +10,10 @@ float64 always takes PyTorch: it is what the others are compared with.
 """
 
 import contextlib
+import importlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -35,11 +36,8 @@ class _Absent:
 
 
 HAS_TRITON = importlib.util.find_spec("triton") is not None
-if HAS_TRITON:
-    import triton
-    import triton.language as tl
-else:
-    triton, tl = None, _Absent
+triton: Any = importlib.import_module("triton") if HAS_TRITON else None
+tl: Any = importlib.import_module("triton.language") if HAS_TRITON else _Absent
 
 # Under the interpreter the numbers of bfloat16 tensors are bit patterns: kernels then widen the
 # operands of every product to float32. All other arithmetic is in float32 anyway.
@@ -53,6 +51,7 @@ def jit(kernel: Callable[..., Any]) -> Any:
 
 
 def _checked(name: str) -> Backend:
+    known: Backend
     for known in get_args(Backend):
         if name == known:
             return known
@@ -121,6 +120,11 @@ def uses_triton(x: Tensor) -> bool:
     return True
 
 
+def is_trained(*tensors: Tensor | None) -> bool:
+    """Whether a gradient will be asked for of an operation on these."""
+    return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """Sizes of a launch: constants of the kernel, warps of a program, depth of its pipeline."""
@@ -178,28 +182,29 @@ def recording(target: Target) -> Iterator[Recording]:
 def launch(
     kernel: Any,
     grid: Sequence[int],
-    args: dict[str, object],
+    args: Mapping[str, object],
     config: Config,
 ) -> None:
     """Run a kernel on the device of its tensors.
 
     Args:
-        kernel: of ``jit``; takes ``args`` and ``config.blocks`` by name, and EMU if it has products.
+        kernel: of ``jit``; takes by name what it needs of args and config.blocks.
         grid: programs along up to three axes; an empty grid does nothing.
         args: tensors (or None) and numbers; bool and str become constants.
         config: sizes.
     """
-    names = kernel.arg_names
-    if "EMU" in names:
-        args = {**args, "EMU": INTERPRETED}
-    args = {name: value for name, value in {**args, **config.blocks}.items() if name in names}
+    known = {**args, **config.blocks, "EMU": INTERPRETED}
+    args = {name: known[name] for name in kernel.arg_names}
     if _recording is not None:
         _recording.launches.append(Launch(kernel, args, config))
         return
     if 0 in grid:
         return
     device = next(a.device for a in args.values() if isinstance(a, Tensor))
-    with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
+    if device.type == "cuda" and device.index != torch.cuda.current_device():
+        with torch.cuda.device(device):
+            kernel[tuple(grid)](**args, **config.options())
+    else:
         kernel[tuple(grid)](**args, **config.options())
 
 

@@ -8,8 +8,8 @@ Shapes, dt = float32, bfloat16, float16 or (PyTorch only) float64:
 
 s is rounded to dt before it is normalised: that is what the backward pass reads again. The backward
 pass with g = w · dy and x̂ = (s - mean) / std is
-``ds = (g - mean(g) - x̂ · mean(g · x̂)) / std``; dw and db are summed per program, then over programs,
-so two runs give the same bits. Source: Ba et al. 2016.
+``ds = (g - mean(g) - x̂ · mean(g · x̂)) / std``; dw and db are summed per program, then over
+programs, so two runs give the same bits. Source: Ba et al. 2016.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -20,26 +20,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flare.kernels._launch import Config, cdiv, jit, launch, next_power_of_2, tl, uses_triton
+from flare.kernels._launch import (
+    Config,
+    cdiv,
+    is_trained,
+    jit,
+    launch,
+    next_power_of_2,
+    tl,
+    uses_triton,
+)
 
-# Programs of a backward pass: each holds partial sums of the weights' gradients.
-PROGRAMS = 512
+# Programs of a backward pass, 16 for each of an H100's multiprocessors: each holds partial sums of
+# the weights' gradients.
+PROGRAMS = 2112
 
 
 def _config(rows: int, warps: int) -> Config:
     return Config(num_warps=warps, num_stages=1, blocks={"ROWS": rows})
 
 
-# Rows of a program by the padded width, forward and backward: about 16 numbers a thread.
+# Rows of a program by the padded width, forward and backward, chosen on an H200: backward a row
+# belongs to one warp, so that no sum over it waits for others.
 CONFIGS: dict[tuple[str, int], Config] = {
-    ("fwd", 16): _config(32, 4),
     ("fwd", 128): _config(16, 4),
     ("fwd", 512): _config(4, 4),
     ("fwd", 1024): _config(4, 8),
-    ("bwd", 16): _config(32, 4),
-    ("bwd", 128): _config(16, 4),
-    ("bwd", 512): _config(4, 4),
-    ("bwd", 1024): _config(4, 8),
+    ("bwd", 128): _config(4, 1),
+    ("bwd", 512): _config(1, 1),
+    ("bwd", 1024): _config(1, 2),
 }
 MAX_WIDTH = 1024
 
@@ -66,8 +75,9 @@ def add_layernorm_reference(
 def layernorm_fwd_kernel(
     a, r, w, b, s, y, mean, rstd, count, eps,
     C: tl.constexpr, BLOCK_C: tl.constexpr, ROWS: tl.constexpr, HAS_R: tl.constexpr,
+    IS_TRAINED: tl.constexpr,
 ):  # fmt: skip
-    """One program per ROWS rows."""
+    """One program per ROWS rows; s, mean and rstd are kept where there will be a backward pass."""
     rows = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
     c = tl.arange(0, BLOCK_C)
     mask = (rows < count)[:, None] & (c < C)[None, :]
@@ -75,8 +85,9 @@ def layernorm_fwd_kernel(
     x = tl.load(a + offs, mask=mask, other=0.0).to(tl.float32)  # [ROWS, C]
     if HAS_R:
         x += tl.load(r + offs, mask=mask, other=0.0).to(tl.float32)
-        rounded = x.to(s.dtype.element_ty)
-        tl.store(s + offs, rounded, mask=mask)
+        rounded = x.to(y.dtype.element_ty)
+        if IS_TRAINED:
+            tl.store(s + offs, rounded, mask=mask)
         x = rounded.to(tl.float32)
     mu = tl.sum(x, 1) / C
     centred = tl.where(mask, x - mu[:, None], 0.0)
@@ -85,8 +96,9 @@ def layernorm_fwd_kernel(
     shift = tl.load(b + c, mask=c < C, other=0.0).to(tl.float32)
     out = centred * inverse[:, None] * scale[None, :] + shift[None, :]
     tl.store(y + offs, out.to(y.dtype.element_ty), mask=mask)
-    tl.store(mean + rows, mu, mask=rows < count)
-    tl.store(rstd + rows, inverse, mask=rows < count)
+    if IS_TRAINED:
+        tl.store(mean + rows, mu, mask=rows < count)
+        tl.store(rstd + rows, inverse, mask=rows < count)
 
 
 @jit
@@ -151,23 +163,30 @@ def split_rows(count: int, rows: int, programs: int = PROGRAMS) -> tuple[int, in
     return cdiv(groups, steps), steps
 
 
+def _forward(
+    a: Tensor, r: Tensor | None, w: Tensor, b: Tensor, eps: float, *, keeps: bool
+) -> tuple[Tensor, ...]:
+    """y, and s, mean and rstd of what a backward pass reads; without one they are y and empty."""
+    a = a.contiguous()
+    count, width = a.numel() // a.shape[-1], a.shape[-1]
+    y = torch.empty_like(a)
+    s = a if r is None else torch.empty_like(a) if keeps else y
+    mean, rstd = (a.new_empty(count * keeps, dtype=torch.float32) for _ in range(2))
+    config = config_of("fwd", width)
+    args = {
+        "a": a, "r": None if r is None else r.contiguous(), "w": w, "b": b, "s": s, "y": y,
+        "mean": mean, "rstd": rstd, "count": count, "eps": eps, "C": width,
+        "BLOCK_C": max(16, next_power_of_2(width)), "HAS_R": r is not None,
+        "IS_TRAINED": keeps,
+    }  # fmt: skip
+    launch(layernorm_fwd_kernel, (cdiv(count, config.blocks["ROWS"]),), args, config)
+    return y, s, mean, rstd
+
+
 class _AddLayerNorm(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, a: Tensor, r: Tensor | None, w: Tensor, b: Tensor, eps: float
-    ) -> Any:  # fmt: skip
-        a = a.contiguous()
-        count, width = a.numel() // a.shape[-1], a.shape[-1]
-        y = torch.empty_like(a)
-        s = a if r is None else torch.empty_like(a)
-        mean, rstd = (a.new_empty(count, dtype=torch.float32) for _ in range(2))
-        config = config_of("fwd", width)
-        args = {
-            "a": a, "r": None if r is None else r.contiguous(), "w": w, "b": b, "s": s, "y": y,
-            "mean": mean, "rstd": rstd, "count": count, "eps": eps, "C": width,
-            "BLOCK_C": max(16, next_power_of_2(width)), "HAS_R": r is not None,
-        }  # fmt: skip
-        launch(layernorm_fwd_kernel, (cdiv(count, config.blocks["ROWS"]),), args, config)
+    def forward(ctx: Any, a: Tensor, r: Tensor | None, w: Tensor, b: Tensor, eps: float) -> Any:
+        y, s, mean, rstd = _forward(a, r, w, b, eps, keeps=True)
         ctx.save_for_backward(s, w, mean, rstd)
         ctx.has_r = r is not None
         return y
@@ -210,6 +229,8 @@ def add_layernorm(
     """
     check_norm(a, r, w, b)
     if uses_triton(a) and a.shape[-1] <= MAX_WIDTH:
+        if not is_trained(a, r, w, b):
+            return _forward(a, r, w, b, eps, keeps=False)[0]
         y: Tensor = _AddLayerNorm.apply(a, r, w, b, eps)  # type: ignore[no-untyped-call]
         return y
     return add_layernorm_reference(a, r, w, b, eps=eps, upcast=False)

@@ -17,7 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flare.kernels._launch import cdiv, jit, launch, next_power_of_2, tl, uses_triton
+from flare.kernels._launch import (
+    cdiv,
+    is_trained,
+    jit,
+    launch,
+    next_power_of_2,
+    tl,
+    uses_triton,
+)
 from flare.kernels.add_layernorm import (
     MAX_WIDTH,
     check_norm,
@@ -47,6 +55,7 @@ def add_rmsnorm_reference(
 def rmsnorm_fwd_kernel(
     x, r, w, s, y, rms, count, eps,
     C: tl.constexpr, BLOCK_C: tl.constexpr, ROWS: tl.constexpr, HAS_R: tl.constexpr,
+    IS_TRAINED: tl.constexpr,
 ):  # fmt: skip
     """One program per ROWS rows; rms [rows] holds 1 / sqrt(mean(s²) + eps)."""
     rows = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
@@ -63,7 +72,8 @@ def rmsnorm_fwd_kernel(
     scale = tl.load(w + c, mask=c < C, other=0.0).to(tl.float32)
     out = stream * inverse[:, None] * scale[None, :]
     tl.store(y + offs, out.to(y.dtype.element_ty), mask=mask)
-    tl.store(rms + rows, inverse, mask=rows < count)
+    if IS_TRAINED:
+        tl.store(rms + rows, inverse, mask=rows < count)
 
 
 @jit
@@ -93,21 +103,29 @@ def rmsnorm_bwd_kernel(
     tl.store(partial + program.to(tl.int64) * C + c, tl.sum(sum_w, 0), mask=c < C)
 
 
+def _forward(
+    x: Tensor, r: Tensor | None, w: Tensor, eps: float, *, keeps: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """y, s and, for a backward pass, the rows' factors."""
+    x = x.contiguous()
+    count, width = x.numel() // x.shape[-1], x.shape[-1]
+    y = torch.empty_like(x)
+    s = x if r is None else torch.empty_like(x)
+    rms = x.new_empty(count * keeps, dtype=torch.float32)
+    config = config_of("fwd", width)
+    args = {
+        "x": x, "r": None if r is None else r.contiguous(), "w": w, "s": s, "y": y, "rms": rms,
+        "count": count, "eps": eps, "C": width, "BLOCK_C": max(16, next_power_of_2(width)),
+        "HAS_R": r is not None, "IS_TRAINED": keeps,
+    }  # fmt: skip
+    launch(rmsnorm_fwd_kernel, (cdiv(count, config.blocks["ROWS"]),), args, config)
+    return y, s, rms
+
+
 class _AddRmsNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, r: Tensor | None, w: Tensor, eps: float) -> Any:
-        x = x.contiguous()
-        count, width = x.numel() // x.shape[-1], x.shape[-1]
-        y = torch.empty_like(x)
-        s = x if r is None else torch.empty_like(x)
-        rms = x.new_empty(count, dtype=torch.float32)
-        config = config_of("fwd", width)
-        args = {
-            "x": x, "r": None if r is None else r.contiguous(), "w": w, "s": s, "y": y, "rms": rms,
-            "count": count, "eps": eps, "C": width, "BLOCK_C": max(16, next_power_of_2(width)),
-            "HAS_R": r is not None,
-        }  # fmt: skip
-        launch(rmsnorm_fwd_kernel, (cdiv(count, config.blocks["ROWS"]),), args, config)
+        y, s, rms = _forward(x, r, w, eps, keeps=True)
         ctx.save_for_backward(s, w, rms)
         ctx.has_r = r is not None
         ctx.set_materialize_grads(False)
@@ -152,6 +170,8 @@ def add_rmsnorm(
     """
     check_norm(x, r, w, None)
     if uses_triton(x) and x.shape[-1] <= MAX_WIDTH:
+        if not is_trained(x, r, w):
+            return _forward(x, r, w, eps, keeps=False)[:2]
         y, s = _AddRmsNorm.apply(x, r, w, eps)  # type: ignore[no-untyped-call]
         return y, s
     return add_rmsnorm_reference(x, r, w, eps=eps, upcast=False)

@@ -36,11 +36,12 @@ from flare.kernels._launch import (
     Config,
     Target,
     cdiv,
+    is_trained,
     launch,
     next_power_of_2,
     target_of,
+    uses_triton,
 )
-from flare.kernels._launch import uses_triton as _uses_triton
 from flare.kernels.attention_kernels import attention_bwd_kernel, attention_fwd_kernel
 from flare.kernels.philox import philox_bits
 
@@ -52,33 +53,26 @@ def _config(m: int, n: int, warps: int, stages: int) -> Config:
 
 
 # (direction, compute capability's major, bytes of a number): chosen by the report of the compiler.
-# Dropout's random numbers take registers, so it has rows of its own.
+# Dropout's random numbers take registers, and so does a prefix on sm_80: they have their own rows.
 CONFIGS: dict[tuple[str, int, int], Config] = {
     ("fwd", 8, 2): _config(64, 64, 4, 2),
-    ("fwd", 9, 2): _config(64, 64, 4, 2),
+    ("fwd", 9, 2): _config(64, 64, 4, 3),
     ("fwd", 8, 4): _config(32, 32, 8, 2),
     ("fwd", 9, 4): _config(64, 32, 8, 2),
     ("bwd", 8, 2): _config(64, 32, 4, 1),
     ("bwd", 9, 2): _config(64, 64, 4, 1),
     ("bwd", 8, 4): _config(32, 32, 8, 1),
     ("bwd", 9, 4): _config(32, 32, 8, 1),
+    ("fwd prefix", 8, 2): _config(64, 32, 4, 2),
     ("fwd dropout", 8, 2): _config(64, 32, 4, 2),
     ("fwd dropout", 9, 2): _config(64, 32, 4, 2),
     ("fwd dropout", 8, 4): _config(32, 32, 8, 1),
     ("fwd dropout", 9, 4): _config(32, 32, 8, 1),
     ("bwd dropout", 8, 2): _config(32, 32, 4, 1),
-    ("bwd dropout", 9, 2): _config(32, 32, 4, 1),
+    ("bwd dropout", 9, 2): _config(32, 32, 8, 1),
     ("bwd dropout", 8, 4): _config(32, 32, 8, 1),
     ("bwd dropout", 9, 4): _config(32, 32, 8, 1),
 }
-
-
-def config_of(direction: str, target: Target, dtype: torch.dtype, *, has_dropout: bool) -> Config:
-    """The table's row; later architectures take the last one's."""
-    if INTERPRETED:  # its time goes by the number of steps
-        return _config(64, 64, 4, 1)
-    kind = f"{direction} dropout" if has_dropout else direction
-    return CONFIGS[kind, min(target[0], 9), dtype.itemsize]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +93,17 @@ class _Options:
     def prefix_size(self) -> int:
         """P."""
         return 0 if self.prefix_k is None else self.prefix_k.shape[1]
+
+
+def config_of(direction: str, target: Target, dtype: torch.dtype, options: _Options) -> Config:
+    """The table's row; later architectures take the last one's."""
+    if INTERPRETED:  # its time goes by the number of steps
+        return _config(64, 64, 4, 1)
+    kind = f"{direction} dropout" if options.dropout_p else f"{direction} prefix"
+    row = (kind, min(target[0], 9), dtype.itemsize)
+    if options.dropout_p or (options.prefix_size and row in CONFIGS):
+        return CONFIGS[row]
+    return CONFIGS[direction, row[1], row[2]]
 
 
 def visible_keys(q: Tensor, k: Tensor, options: _Options) -> Tensor | None:
@@ -185,9 +190,22 @@ def attention_lse_reference(q: Tensor, k: Tensor, **options: Any) -> Tensor:
     return (scores.logsumexp(-1) * LOG2E).float()
 
 
+# Whether the processor multiplies bfloat16 matrices itself (AMX): asked once.
+_HAS_AMX = bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
+
+
+def _is_written_out(dtype: torch.dtype, *, trained: bool) -> bool:
+    """PyTorch's faster way for a dtype; kernels/README.md has the measurements.
+
+    The fused one in float32, whose backward pass is slow in bfloat16; and its forward pass there
+    is fast only where the processor has the instructions.
+    """
+    return dtype.itemsize == 2 and (trained or not _HAS_AMX)
+
+
 def _pytorch(q: Tensor, k: Tensor, v: Tensor, options: _Options) -> Tensor:
-    """The fastest of PyTorch's ways for the dtype; kernels/README.md has the measurements."""
-    if options.dropout_p or q.dtype in _WRITTEN_OUT:
+    """The faster of PyTorch's ways."""
+    if options.dropout_p:
         return _written_out(q, k, v, options, torch.promote_types(q.dtype, torch.float32))
     visible = visible_keys(q, k, options)
     if options.prefix_k is not None and options.prefix_v is not None:
@@ -196,23 +214,27 @@ def _pytorch(q: Tensor, k: Tensor, v: Tensor, options: _Options) -> Tensor:
     if visible is not None:
         # An additive mask: PyTorch's CPU kernel would turn a bool mask into one on every call.
         bias = torch.zeros(visible.shape, dtype=q.dtype, device=q.device)
-        bias.masked_fill_(~visible, -math.inf)
-        bias = bias[:, None].expand(-1, -1, q.shape[1], -1)
-    out = F.scaled_dot_product_attention(
-        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), bias, scale=options.scale
-    ).transpose(1, 2)
+        bias = bias.masked_fill_(~visible, -math.inf)[:, None]
+        if options.kv_len is not None:
+            # A query without keys sees all of them evenly, and is set to 0 below: no NaN.
+            bias = bias.masked_fill(~visible.any(-1)[:, None, :, None], 0.0)
+    if q.is_cpu and _is_written_out(q.dtype, trained=is_trained(q, k, v)):
+        scores = torch.matmul(q.permute(0, 2, 1, 3) * options.scale, k.permute(0, 2, 3, 1))
+        scores = scores if bias is None else scores + bias
+        weights = scores.softmax(-1, dtype=torch.float32).to(v.dtype)
+        out = torch.matmul(weights, v.transpose(1, 2)).transpose(1, 2)
+    else:
+        bias = None if bias is None else bias.expand(-1, -1, q.shape[1], -1)
+        out = F.scaled_dot_product_attention(
+            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), bias, scale=options.scale
+        ).transpose(1, 2)
     if options.kv_len is not None and visible is not None:
-        # Without a key the fused softmax may be NaN.
         out = torch.where(visible.any(-1)[:, :, None, None], out, 0.0)
     return out
 
 
-# Dtypes whose products are written out with a float32 softmax, as that is the faster way there.
-_WRITTEN_OUT = frozenset({torch.bfloat16, torch.float16})
-
-
 def _common_args(q: Tensor, k: Tensor, options: _Options) -> dict[str, object]:
-    batch, size_q, heads, dim = q.shape
+    _, size_q, heads, dim = q.shape
     prefix = options.prefix_k if options.prefix_size else None
     strides = (0, 0, 0) if prefix is None else prefix.stride()[:3]
     return {
@@ -251,7 +273,7 @@ def _forward(q: Tensor, k: Tensor, v: Tensor, options: _Options) -> tuple[Tensor
     batch, size_q, heads, _ = q.shape
     out = q.new_empty(q.shape)
     lse = q.new_empty(batch, heads, size_q, dtype=torch.float32)
-    config = config_of("fwd", target_of(q), q.dtype, has_dropout=options.dropout_p > 0)
+    config = config_of("fwd", target_of(q), q.dtype, options)
     args = {
         "q": q, "k": k, "v": v, "out": out, "lse": lse, "scale": options.scale * LOG2E,
         **_strides(q=q, k=k, v=v, o=out), **_common_args(q, k, options),
@@ -274,7 +296,7 @@ def _backward(
         "scale": options.scale, **_strides(q=q, k=k, v=v, o=out, g=grad, dq=dq, dk=dk, dv=dv),
         **_common_args(q, k, options),
     }  # fmt: skip
-    config = config_of("bwd", target_of(q), q.dtype, has_dropout=options.dropout_p > 0)
+    config = config_of("bwd", target_of(q), q.dtype, options)
     launch(attention_bwd_kernel, (q.shape[0] * q.shape[2],), args, config)
 
 
@@ -302,7 +324,8 @@ class _PackedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, options: _Options) -> Any:
-        out, lse = _forward(*qkv.unbind(2), options)
+        q, k, v = qkv.unbind(2)
+        out, lse = _forward(q, k, v, options)
         ctx.save_for_backward(qkv, out, lse)
         ctx.options = options
         ctx.mark_non_differentiable(lse)
@@ -379,7 +402,7 @@ def attention_with_lse(
 ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
     """``attention`` and its log-sums [B, H, Sq] float32, base 2, not differentiable."""
     chosen = _options(q, k, v, **options)
-    if _uses_triton(q):
+    if uses_triton(q):
         q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
         out, lse = _Attention.apply(q, k, v, _triton_options(chosen))  # type: ignore[no-untyped-call]
         return out, lse
@@ -406,7 +429,7 @@ def attention_packed(qkv: Tensor, **options: Any) -> Tensor:
     if qkv.dim() != 5 or qkv.shape[2] != 3:
         raise ValueError(f"qkv must be [B, S, 3, H, D], got {list(qkv.shape)}")
     q, k, v = qkv.unbind(2)
-    if not _uses_triton(qkv):
+    if not uses_triton(qkv):
         return attention(q, k, v, **options)
     chosen = _triton_options(_options(q, k, v, **options))
     qkv = qkv if qkv.stride(-1) == 1 else qkv.contiguous()

@@ -3,9 +3,9 @@
 Forward: one program per (block of queries, head, row), query blocks fastest so that the programs
 that run together share keys and values in L2; a running maximum and sum over tiles of keys, in
 base 2. Backward: one program per (head, row) sweeps twice. The first sweep goes over the queries,
-forms ``delta = rowsum(dO·O)`` and writes dQ; the second goes over the keys and writes dK and dV. The
-scores are formed anew in each, the second time transposed by swapping the operands: the result of a
-product is never transposed. No atomics, so two runs give the same bits.
+forms ``delta = rowsum(dO·O)`` and writes dQ; the second goes over the keys and writes dK and dV.
+The scores are formed anew in each, the second time transposed by swapping the operands: the result
+of a product is never transposed for another. No atomics, so two runs give the same bits.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -54,7 +54,8 @@ def _kept(seed, batch_head, i, j, size_k, keep_below):
 
 @jit
 def _online(
-    q, k, v, visible, acc, top, total, scale, seed, batch_head, i, j, size_k, keep_below, keep_scale,
+    q, k, v, visible, acc, top, total, scale, seed, batch_head, i, j, size_k, keep_below,
+    keep_scale,
     MASKED: tl.constexpr, HAS_DROPOUT: tl.constexpr, EMU: tl.constexpr,
 ):  # fmt: skip
     """Take one tile of keys into the running softmax; scale is in base 2."""

@@ -49,8 +49,8 @@ _MEAN_CONFIG = Config(
     num_warps=4, num_stages=1, blocks={"BLOCK": max(1024, _BLOCK)}, has_fused_sums=False
 )
 _CONTRAST = tl.constexpr(1)
-# What the kernels read of an image: the parts' order and factors, the crop in whole pixels, the mask
-# of bits, whether to sharpen, and the weights of the blur's two passes.
+# What the kernels read of an image: the parts' order and factors, the crop in whole pixels, the
+# mask of bits, whether to sharpen, and the weights of the blur's two passes.
 _NUM_READ = 14 + sum(BLUR_KERNEL)
 _NUMBERS = tl.constexpr(_NUM_READ)
 
@@ -65,7 +65,7 @@ def patches_reference(
     rows, columns = grid
     top, left = (x.shape[2] - rows * patch) // 2, (x.shape[3] - columns * patch) // 2
     x = x[:, :, top : top + rows * patch, left : left + columns * patch].to(dtype)
-    x = x.unflatten(3, (columns, patch)).unflatten(2, (rows, patch))  # [M, 3, R, p, C, p]
+    x = torch.unflatten(torch.unflatten(x, 3, (columns, patch)), 2, (rows, patch))
     return x.permute(0, 2, 4, 1, 3, 5).reshape(len(x), rows * columns, -1)
 
 
@@ -239,7 +239,7 @@ def crop_kernel(
     images, params, out, height, width, top, left, columns, elements,
     PATCH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Crop, posterise, sharpen; PATCH: pixels of a patch's side, 0 writes images. Axis 1: the image."""
+    """Crop, posterise, sharpen; axis 1 is the image. PATCH: pixels of a side, 0 writes images."""
     m = tl.program_id(1).to(tl.int64)
     params += m * _NUMBERS
     e = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)

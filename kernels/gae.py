@@ -11,8 +11,8 @@ A step that is not valid has A_t = 0 and R_t = values[t]. It is a linear recurre
 steps is a reverse associative scan over pairs (decay, delta), and chunks are chained from the end.
 Source: Schulman et al. 2016, eq. 16; Blelloch 1990 for the scan.
 
-Shapes: rewards, final_values, A, R [T, N] float32; values [T + 1, N] float32; terminated, truncated,
-valid [T, N] bool or uint8.
+Shapes: rewards, final_values, A, R [T, N] float32; values [T + 1, N] float32; terminated,
+truncated, valid [T, N] bool or uint8.
 """
 
 # mypy: disable-error-code="no-untyped-def"

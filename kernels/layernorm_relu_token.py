@@ -25,8 +25,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flare.kernels._launch import cdiv, jit, launch, next_power_of_2, tl, uses_triton
+from flare.kernels._launch import Config, cdiv, jit, launch, next_power_of_2, tl, uses_triton
 from flare.kernels.add_layernorm import MAX_WIDTH, column_sums, config_of, split_rows
+
+# By the bytes of a number.
+FORWARD = {
+    2: Config(num_warps=4, num_stages=1, blocks={"ROWS": 4}),
+    4: Config(num_warps=4, num_stages=1, blocks={"ROWS": 2}),
+}
 
 
 def layernorm_relu_token_reference(
@@ -100,9 +106,9 @@ def sequence_bwd_kernel(
     x, w, b, mean, rstd, grad, grad_x, partial, count, steps, per_group, cells, region, size,
     C: tl.constexpr, BLOCK_C: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """Axis 1: the camera; axis 0: its M · R cells. partial [cameras, programs, 3, C]: dw, db, dtoken.
+    """Axis 1: the camera; axis 0: its M · R cells. partial [cameras, programs, 3, C].
 
-    count = M · R cells of a camera; per_group = programs of it.
+    It holds dw, db and dtoken; count = M · R cells of a camera; per_group = programs of it.
     """
     program, group = tl.program_id(0), tl.program_id(1)
     c = tl.arange(0, BLOCK_C)
@@ -147,7 +153,7 @@ class _Sequence(torch.autograd.Function):
         cells, length = groups * region, tail.shape[1]
         out = x.new_empty(frames, 1 + cells + length, width)
         mean, rstd = (x.new_empty(frames * cells, dtype=torch.float32) for _ in range(2))
-        config = config_of("fwd", width)
+        config = FORWARD[x.dtype.itemsize]
         count = frames * (1 + cells + length)
         args = {
             "x": x, "w": w, "b": b, "token": token, "first": first.contiguous(), "tail": tail,

@@ -39,7 +39,7 @@ def ln_pool_reference(
         x, w, b = x.double(), w.double(), b.double()
     normal = F.layer_norm(x, x.shape[-1:], w, b, eps)
     wide = torch.promote_types(normal.dtype, torch.float32)
-    image = normal.to(wide).transpose(1, 2).unflatten(-1, patches)
+    image = torch.unflatten(normal.to(wide).transpose(1, 2), -1, patches)
     pooled = F.adaptive_avg_pool2d(image, grid)
     return pooled.flatten(2).transpose(1, 2).to(out_dtype)
 
@@ -47,21 +47,21 @@ def ln_pool_reference(
 @jit
 def ln_pool_kernel(
     x, w, b, y, size, skip, eps,
-    P: tl.constexpr, Q: tl.constexpr, I: tl.constexpr, J: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, UP: tl.constexpr, ACROSS: tl.constexpr,
     C: tl.constexpr, BLOCK_C: tl.constexpr, HIGH: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
-    """One program per cell; HIGH and WIDE bound a window's rows and columns."""
-    m = (tl.program_id(0) // (I * J)).to(tl.int64)
-    cell = tl.program_id(0) % (I * J)
-    i, j = cell // J, cell % J
-    top, bottom = i * P // I, ((i + 1) * P + I - 1) // I
-    left, right = j * Q // J, ((j + 1) * Q + J - 1) // J
+    """One program per cell of UP x ACROSS; a window has at most HIGH rows and WIDE columns."""
+    m = (tl.program_id(0) // (UP * ACROSS)).to(tl.int64)
+    cell = tl.program_id(0) % (UP * ACROSS)
+    i, j = cell // ACROSS, cell % ACROSS
+    top, bottom = i * ROWS // UP, ((i + 1) * ROWS + UP - 1) // UP
+    left, right = j * COLUMNS // ACROSS, ((j + 1) * COLUMNS + ACROSS - 1) // ACROSS
     t = tl.arange(0, HIGH * WIDE)
     row, column = top + t // WIDE, left + t % WIDE
     alive = (row < bottom) & (column < right)
     c = tl.arange(0, BLOCK_C)
     mask = alive[:, None] & (c < C)[None, :]
-    token = skip + row * Q + column
+    token = skip + row * COLUMNS + column
     values = tl.load(x + m * size * C + token[:, None] * C + c[None, :], mask=mask, other=0.0).to(
         tl.float32
     )  # [HIGH · WIDE, C]
@@ -72,7 +72,7 @@ def ln_pool_kernel(
     scale = tl.load(w + c, mask=c < C, other=0.0).to(tl.float32)
     shift = tl.load(b + c, mask=c < C, other=0.0).to(tl.float32)
     out = mean * scale + shift
-    tl.store(y + (m * I * J + cell) * C + c, out.to(y.dtype.element_ty), mask=c < C)
+    tl.store(y + (m * UP * ACROSS + cell) * C + c, out.to(y.dtype.element_ty), mask=c < C)
 
 
 def _window(patches: int, cells: int) -> int:
@@ -121,7 +121,7 @@ def ln_pool(
         "C": width, "BLOCK_C": next_power_of_2(width),
     }  # fmt: skip
     sizes = {
-        "P": patches[0], "Q": patches[1], "I": grid[0], "J": grid[1],
+        "ROWS": patches[0], "COLUMNS": patches[1], "UP": grid[0], "ACROSS": grid[1],
         "HIGH": next_power_of_2(_window(patches[0], grid[0])),
         "WIDE": next_power_of_2(_window(patches[1], grid[1])),
     }  # fmt: skip

@@ -31,8 +31,8 @@ def philox_bits(seed: int, low: Tensor, high: Tensor) -> Tensor:
     Returns:
         [...] int64, 0 to 2^32 - 1.
     """
-    c0, c1 = torch.broadcast_tensors(low & _LOW, high & _LOW)
-    c2, c3 = torch.zeros_like(c0), torch.zeros_like(c0)
+    zeros = torch.zeros_like(low) * torch.zeros_like(high)
+    c0, c1, c2, c3 = zeros + (low & _LOW), zeros + (high & _LOW), zeros, zeros
     key_a, key_b = seed & _LOW, (seed >> 32) & _LOW
     for _ in range(_ROUNDS):
         high_a, low_a = _product(c0, _ROUND_A)

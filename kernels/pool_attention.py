@@ -42,8 +42,8 @@ MAX_HEADS = 16
 LOG2E = tl.constexpr(1.4426950408889634)
 
 
-def _config(n: int, warps: int, stages: int) -> Config:
-    return Config(num_warps=warps, num_stages=stages, blocks={"BLOCK_N": n})
+def _config(n: int, warps: int, stages: int, k: int = 128) -> Config:
+    return Config(num_warps=warps, num_stages=stages, blocks={"BLOCK_N": n, "BLOCK_K": k})
 
 
 # (direction, compute capability's major). float32 takes PyTorch: its products are split in three,
@@ -51,8 +51,8 @@ def _config(n: int, warps: int, stages: int) -> Config:
 CONFIGS: dict[tuple[str, int], Config] = {
     ("fwd", 8): _config(32, 8, 2),
     ("fwd", 9): _config(32, 4, 2),
-    ("bwd", 8): _config(16, 8, 1),
-    ("bwd", 9): _config(16, 8, 1),
+    ("bwd", 8): _config(32, 4, 2),
+    ("bwd", 9): _config(64, 4, 2),
 }
 
 
@@ -145,45 +145,80 @@ def pool_fwd_kernel(
 
 
 @jit
+def _chunk(base, offs, stride, size, first, C: tl.constexpr, BLOCK_K: tl.constexpr):
+    """Rows ``offs`` of a [size, C] matrix, columns from ``first``: [BLOCK, BLOCK_K]."""
+    c = first + tl.arange(0, BLOCK_K)
+    mask = (offs[:, None] < size) & (c[None, :] < C)
+    return tl.load(base + offs[:, None] * stride + c[None, :], mask=mask, other=0.0)
+
+
+@jit
 def pool_bwd_kernel(
-    x, u, z, lse, grad, grad_x, grad_u, kv_len, x_b, x_s, size, heads,
+    x, u, z, lse, grad, grad_x, grad_u, slopes, kv_len, x_b, x_s, size, heads,
     C: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_N: tl.constexpr,
-    HAS_LEN: tl.constexpr, EMU: tl.constexpr,
+    BLOCK_K: tl.constexpr, HAS_LEN: tl.constexpr, EMU: tl.constexpr,
 ):  # fmt: skip
-    """One program per row: ``dx = W dz + dS u`` and ``du = x^T dS`` with dS = W·(x dz - delta)."""
+    """One program per row: ``dx = W dz + dS u`` and ``du = x^T dS`` with dS = W·(x dz - delta).
+
+    First W and dS of all places, chunk of channels by chunk, into slopes [B, 2, S, BLOCK_H]; then
+    dx and du of each chunk. The second reading of x comes from L2.
+    """
     row = tl.program_id(0).to(tl.int64)
     h = tl.arange(0, BLOCK_H)
-    asks = _rows(u + row * heads * C, h, C, heads, C, BLOCK_C)  # [H, C]
-    grads = _rows(grad + row * heads * C, h, C, heads, C, BLOCK_C)
-    found = _rows(z + row * heads * C, h, C, heads, C, BLOCK_C)
-    shared = tl.sum(grads.to(tl.float32) * found.to(tl.float32), 1)
+    u += row * heads * C
+    grad += row * heads * C
+    x += row * x_b
+    slopes += row * 2 * size * BLOCK_H
+    shared = tl.zeros([BLOCK_H], tl.float32)
+    for first in range(0, C, BLOCK_K):
+        found = _chunk(z + row * heads * C, h, C, heads, first, C, BLOCK_K)
+        grads = _chunk(grad, h, C, heads, first, C, BLOCK_K)
+        shared += tl.sum(grads.to(tl.float32) * found.to(tl.float32), 1)
     log_sum = tl.load(lse + row * heads + h, mask=h < heads, other=float("inf"))
     stop = size
     if HAS_LEN:
         stop = tl.minimum(tl.load(kv_len + row).to(tl.int32), size)
-    acc = tl.zeros([BLOCK_H, BLOCK_C], tl.float32)
     for start in range(0, size, BLOCK_N):
         s = start + tl.arange(0, BLOCK_N)
-        tile = _rows(x + row * x_b, s, x_s, stop, C, BLOCK_C)
-        zeros = tl.zeros([BLOCK_N, BLOCK_H], tl.float32)
-        scores = _dot(tile, tl.trans(asks), zeros, EMU) * LOG2E
-        scores = tl.where((s < stop)[:, None], scores, -float("inf"))
+        scores = tl.zeros([BLOCK_N, BLOCK_H], tl.float32)
+        slope = tl.zeros([BLOCK_N, BLOCK_H], tl.float32)
+        for first in range(0, C, BLOCK_K):
+            tile = _chunk(x, s, x_s, stop, first, C, BLOCK_K)
+            asks = _chunk(u, h, C, heads, first, C, BLOCK_K)
+            grads = _chunk(grad, h, C, heads, first, C, BLOCK_K)
+            scores = _dot(tile, tl.trans(asks), scores, EMU)
+            slope = _dot(tile, tl.trans(grads), slope, EMU)
+        scores = tl.where((s < stop)[:, None], scores * LOG2E, -float("inf"))
         weights = tl.exp2(scores - log_sum[None, :])
-        slope = _dot(tile, tl.trans(grads), zeros, EMU)
-        push = (weights * (slope - shared[None, :])).to(tile.dtype)
-        into = tl.zeros([BLOCK_N, BLOCK_C], tl.float32)
-        into = _dot(weights.to(tile.dtype), grads, into, EMU)
-        into = _dot(push, asks, into, EMU)
-        _store_rows(grad_x + row * size * C, s, C, size, into, C, BLOCK_C)
-        # The same scores again, heads first: no result of a product is ever transposed for one.
-        zeros = tl.zeros([BLOCK_H, BLOCK_N], tl.float32)
-        scores = _dot(asks, tl.trans(tile), zeros, EMU) * LOG2E
-        scores = tl.where((s < stop)[None, :], scores, -float("inf"))
-        weights = tl.exp2(scores - log_sum[:, None])
-        slope = _dot(grads, tl.trans(tile), zeros, EMU)
-        push = (weights * (slope - shared[:, None])).to(tile.dtype)
-        acc = _dot(push, tile, acc, EMU)
-    _store_rows(grad_u + row * heads * C, h, C, heads, acc, C, BLOCK_C)
+        push = weights * (slope - shared[None, :])
+        into = slopes + s[:, None] * BLOCK_H + h[None, :]
+        kind = slopes.dtype.element_ty
+        tl.store(into, weights.to(kind), mask=(s < size)[:, None])
+        tl.store(into + size * BLOCK_H, push.to(kind), mask=(s < size)[:, None])
+    # What one thread wrote to slopes others read now.
+    tl.debug_barrier()
+    for first in range(0, C, BLOCK_K):
+        c = first + tl.arange(0, BLOCK_K)
+        asks = _chunk(u, h, C, heads, first, C, BLOCK_K)
+        grads = _chunk(grad, h, C, heads, first, C, BLOCK_K)
+        acc = tl.zeros([BLOCK_K, BLOCK_H], tl.float32)
+        for start in range(0, size, BLOCK_N):
+            s = start + tl.arange(0, BLOCK_N)
+            tile = _chunk(x, s, x_s, stop, first, C, BLOCK_K)
+            at = slopes + s[:, None] * BLOCK_H + h[None, :]
+            weights = tl.load(at, mask=(s < size)[:, None], other=0.0)
+            push = tl.load(at + size * BLOCK_H, mask=(s < size)[:, None], other=0.0)
+            into = _dot(weights, grads, tl.zeros([BLOCK_N, BLOCK_K], tl.float32), EMU)
+            into = _dot(push, asks, into, EMU)
+            tl.store(
+                grad_x + row * size * C + s[:, None] * C + c[None, :],
+                into.to(grad_x.dtype.element_ty), mask=(s < size)[:, None] & (c < C)[None, :],
+            )  # fmt: skip
+            acc = _dot(tl.trans(tile), push, acc, EMU)
+        tl.store(
+            grad_u + row * heads * C + h[None, :] * C + c[:, None],
+            acc.to(grad_u.dtype.element_ty), mask=(h < heads)[None, :] & (c < C)[:, None],
+        )  # fmt: skip
 
 
 def config_of(direction: str, x: Tensor) -> Config:
@@ -208,9 +243,10 @@ class _PoolAttention(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         x, u, z, lse, kv_len = ctx.saved_tensors
         grad_x, grad_u = x.new_empty(x.shape), torch.empty_like(u)
+        slopes = x.new_empty(len(x), 2, x.shape[1], MAX_HEADS)
         args = {
             "x": x, "u": u, "z": z, "lse": lse, "grad": grad.contiguous(), "grad_x": grad_x,
-            "grad_u": grad_u, "kv_len": kv_len, **_sizes(x, u, kv_len),
+            "grad_u": grad_u, "slopes": slopes, "kv_len": kv_len, **_sizes(x, u, kv_len),
         }  # fmt: skip
         launch(pool_bwd_kernel, (len(x),), args, config_of("bwd", x))
         return grad_x, grad_u, None

@@ -1,7 +1,7 @@
 """The loss of PPO and its statistics, with the gradients formed in the same launch.
 
-With r = exp(log π(a) - log π_old(a)), A advantage, R return, V value, c the clipping, over the steps
-that count:
+With r = exp(log π(a) - log π_old(a)), A advantage, R return, V value, c the clipping, over the
+steps that count:
 
     policy = -mean(min(r·A, clip(r, 1 - c, 1 + c)·A))
     value  = 0.5·mean((V - R)²), or with clipping
@@ -12,9 +12,9 @@ Statistics, float32 on the device (``STATS`` names them): policy, value and entr
 ``approx_kl`` = mean(r - 1 - log r), ``clip_fraction`` of ratios beyond c, ``ratio_error`` =
 max |r - 1|, ``kl_to_anchor``, and the number of steps that count.
 
-Shapes: logits, reference [M, A]; values, old_values, old_log_probs, advantages, returns [M]; actions
-[M] int64; valid [M] bool; all else float32. Sources: Schulman et al. 2017, eq. 7; the estimate of the
-KL: Schulman 2020, k3; clipped values: the PPO of OpenAI baselines (ppo2).
+Shapes: logits, reference [M, A]; values, old_values, old_log_probs, advantages, returns [M];
+actions [M] int64; valid [M] bool; all else float32. Sources: Schulman et al. 2017, eq. 7; the
+estimate of the KL: Schulman 2020, k3; clipped values: the PPO of OpenAI baselines (ppo2).
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -26,6 +26,13 @@ import torch
 from torch import Tensor
 
 from flare.kernels._launch import Config, cdiv, jit, launch, next_power_of_2, tl, uses_triton
+from flare.kernels.ppo_terms import (
+    clipped_surrogate_loss,
+    clipped_value_loss,
+    entropy_loss,
+    kl_to_reference,
+    value_loss,
+)
 
 STATS = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "ratio_error",
          "kl_to_anchor", "count")  # fmt: skip
@@ -78,35 +85,23 @@ def ppo_loss_reference(
         )
         old_values = None if old_values is None else old_values[valid]
         reference = None if reference is None else reference[valid]
-    log_probs = logits.log_softmax(-1)
-    log_ratio = log_probs.gather(-1, actions[:, None])[:, 0] - old_log_probs
-    ratio = log_ratio.exp()
-    clipped = ratio.clamp(1.0 - clip_coef, 1.0 + clip_coef)
-    policy = -torch.minimum(ratio * advantages, clipped * advantages).mean()
-    error = (values - returns).square()
-    if old_values is not None:
-        near = old_values + (values - old_values).clamp(-clip_coef, clip_coef)
-        error = torch.maximum(error, (near - returns).square())
-    value = 0.5 * error.mean()
-    entropy = -(log_probs.exp() * log_probs).sum(-1).mean()
-    loss = policy + value_loss_coef * value
-    if entropy_coef:
-        loss = loss - entropy_coef * entropy
-    kl = torch.zeros_like(loss)
+    log_probs = logits.log_softmax(-1).gather(-1, actions[:, None])[:, 0]
+    loss, stats = clipped_surrogate_loss(log_probs, old_log_probs, advantages, clip_coef)
+    stats["policy_loss"] = loss.detach()
+    if old_values is None:
+        part, _ = value_loss(values, returns)
+    else:
+        part, _ = clipped_value_loss(values, old_values, returns, clip_coef)
+    loss, stats["value_loss"] = loss + value_loss_coef * part, part.detach()
+    part, own = entropy_loss(logits)
+    loss, stats["entropy"] = loss + entropy_coef * part, own["entropy"]
+    stats["kl_to_anchor"] = torch.zeros_like(loss)
     if reference is not None:
-        gap = log_probs - reference.log_softmax(-1)
-        kl = (log_probs.exp() * gap).sum(-1).mean()
-        loss = loss + anchor_coef * kl
-    with torch.no_grad():
-        distance = (ratio - 1.0).abs()
-        stats = torch.stack(
-            [
-                policy, value, entropy, (ratio - 1.0 - log_ratio).mean(),
-                (distance > clip_coef).to(values.dtype).mean(), distance.max(), kl,
-                torch.full_like(policy, len(values)),
-            ]
-        ).detach()  # fmt: skip
-    return loss.float(), stats.float()
+        part, own = kl_to_reference(logits, reference)
+        loss, stats["kl_to_anchor"] = loss + anchor_coef * part, own["kl_to_anchor"]
+    stats["count"] = torch.full_like(loss, len(values))
+    found = torch.stack([stats[name].detach() for name in STATS])
+    return loss.float(), found.float()
 
 
 @jit

@@ -1,16 +1,18 @@
 """Actions drawn from logits, with their log-probabilities and the entropies.
 
-    action[n]   = first a with cdf[n, a] > uniforms[n] · cdf[n, A - 1],  cdf = cumsum(softmax(logits))
+    action[n]   = first a with cdf[n, a] > uniforms[n] · cdf[n, A - 1]
     log_prob[n] = log softmax(logits[n])[action[n]]
     entropy[n]  = -sum_a softmax(logits[n])_a · log softmax(logits[n])_a
+
+with cdf = cumsum(softmax(logits)).
 
 Without uniforms the action is the most probable one, the first of equals. The numbers are drawn by
 the caller, keyed by (seed, env, episode, step): the kernel holds no state and can sit in a graph.
 The cumulated sum is in float64, so a uniform below 1 never runs past the last action that has any
 probability.
 
-Shapes: logits [N, A] floating, uniforms [N] float32 in [0, 1), action [N] int64, log_prob and entropy
-[N] float32. Source: inverse transform sampling, Devroye 1986, section III.2.
+Shapes: logits [N, A] floating, uniforms [N] float32 in [0, 1), action [N] int64, log_prob and
+entropy [N] float32. Source: inverse transform sampling, Devroye 1986, section III.2.
 """
 
 # mypy: disable-error-code="no-untyped-def"

@@ -50,8 +50,10 @@ def _signature(kernel: Any, args: dict[str, object]) -> tuple[dict, dict, dict]:
     """Types, constants and alignments of a launch, as Triton's own launcher would find them."""
     import torch
 
-    names = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32",
-             torch.int64: "i64", torch.int32: "i32", torch.uint8: "u8", torch.bool: "i1"}  # fmt: skip
+    names = {
+        torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.int64: "i64",
+        torch.int32: "i32", torch.uint8: "u8", torch.bool: "i1",
+    }  # fmt: skip
     types, constants, attributes = {}, {}, {}
     for place, parameter in enumerate(kernel.params):
         value = args[parameter.name]

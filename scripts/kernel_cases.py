@@ -1,4 +1,4 @@
-"""The calls whose kernels are compiled ahead of time: every row of every table of configurations."""
+"""The calls whose kernels are compiled ahead of time: every row of every configuration table."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from flare.kernels.add_rmsnorm import add_rmsnorm
 from flare.kernels.attention import attention, attention_packed
 from flare.kernels.augment_patches import augment_patches
 from flare.kernels.decode_attention import decode_attention
+from flare.kernels.flat_adam import FlatAdam
 from flare.kernels.gae import gae
 from flare.kernels.layernorm_relu_token import layernorm_relu_token
 from flare.kernels.ln_pool import ln_pool
@@ -64,15 +65,17 @@ def _attention_cases() -> Iterator[Case]:
     yield Case("attention fp16", packed(181, FP16))
     yield Case("attention fp32", packed(181, FP32))
     yield Case("attention fp32 causal segments", packed(128, FP32, **episodes))
+    yield Case("attention fp32 dropout",
+               packed(181, FP32, dropout_p=0.1, seed=meta(dtype=INT64)))  # fmt: skip
     small = [meta(32, 64, 4, 32, grad=True) for _ in range(3)]
     yield Case("attention bf16 D=32", lambda: attention(*small))
 
 
-def _norm_cases(dtype: torch.dtype, name: str) -> Iterator[Case]:
+def _norm_cases(dtype: torch.dtype, name: str, widths: tuple[int, ...]) -> Iterator[Case]:
     def rows(*shape: int) -> Tensor:
         return meta(*shape, dtype=dtype, grad=True)
 
-    for width in (128, 512, 768):
+    for width in widths:
         yield Case(
             f"add_layernorm {name} C={width}",
             lambda width=width: add_layernorm(
@@ -98,6 +101,14 @@ def _decode(dtype: torch.dtype) -> Tensor:
     return decode_attention(q, k, v, cache_k, cache_v, place=place, kv_len=kv_len)
 
 
+def _adam() -> Tensor:
+    weight = torch.nn.Parameter(meta(512, 512, dtype=FP32))
+    weight.grad = meta(512, 512, dtype=FP32)
+    optimizer = FlatAdam([{"params": [weight]}], max_norm=0.5)
+    optimizer.step()
+    return weight
+
+
 def _small_cases() -> Iterator[Case]:
     def steps(dtype: torch.dtype = FP32, grad: bool = False) -> Tensor:
         return meta(4096, dtype=dtype, grad=grad)
@@ -121,6 +132,7 @@ def _small_cases() -> Iterator[Case]:
     yield Case("gae", lambda: gae(
         grid(), grid(129), grid(dtype=BOOL), grid(dtype=BOOL), grid(), 0.99, 0.95,
         valid=grid(dtype=BOOL))[0], has_gradient=False)  # fmt: skip
+    yield Case("flat_adam", _adam, has_gradient=False)
     yield Case("sample_action", lambda: sample_action(
         meta(32, 20, dtype=FP32), meta(32, dtype=FP32))[0], has_gradient=False)  # fmt: skip
     yield Case("ppo_loss", lambda: ppo_loss(
@@ -131,6 +143,6 @@ def _small_cases() -> Iterator[Case]:
 def cases() -> Iterator[Case]:
     """All of them."""
     yield from _attention_cases()
-    yield from _norm_cases(BF16, "bf16")
-    yield from _norm_cases(FP32, "fp32")
+    yield from _norm_cases(BF16, "bf16", (128, 512, 768))
+    yield from _norm_cases(FP32, "fp32", (512,))
     yield from _small_cases()

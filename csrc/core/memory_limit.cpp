@@ -3,27 +3,18 @@
 #include <sys/statvfs.h>
 
 #include <array>
-#include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <limits>
 #include <optional>
 #include <sstream>
-#include <system_error>
+
+#include "core/parse.hpp"
 
 namespace flare {
 namespace {
 
 constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
-
-/// A word that is a number and nothing else.
-std::optional<std::uint64_t> number_of(const std::string& word) {
-  std::uint64_t number = 0;
-  const char* const end = word.data() + word.size();
-  const auto [stop, error] = std::from_chars(word.data(), end, number);
-  if (error != std::errc{} || stop != end) return std::nullopt;
-  return number;
-}
 
 /// The number after `key` at the start of a line of a file of "key number" lines.
 std::optional<std::uint64_t> keyed_number(const std::string& path, const std::string& key) {
@@ -31,7 +22,7 @@ std::optional<std::uint64_t> keyed_number(const std::string& path, const std::st
   for (std::string line; std::getline(file, line);) {
     std::istringstream words(line);
     std::string name, value;
-    if (words >> name >> value && name == key) return number_of(value);
+    if (words >> name >> value && name == key) return parse_number(value);
   }
   return std::nullopt;
 }
@@ -41,7 +32,7 @@ std::optional<std::uint64_t> whole_number(const std::string& path) {
   std::ifstream file(path);
   std::string word;
   file >> word;
-  return number_of(word);
+  return parse_number(word);
 }
 
 struct GroupFiles {

@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#include "core/parse.hpp"
+
 namespace flare {
 namespace {
 
@@ -27,9 +29,9 @@ ProcessStat read_stat(pid_t pid) {
   std::istringstream fields(line.substr(end_of_name + 1));
   ProcessStat stat;
   fields >> stat.state;
-  std::string skipped;
-  for (int field = 4; field < 22; ++field) fields >> skipped;
-  fields >> stat.start_time;
+  std::string word;
+  for (int field = 4; field <= 22; ++field) fields >> word;
+  stat.start_time = parse_number(word).value_or(0);
   return stat;
 }
 

@@ -131,10 +131,12 @@ std::optional<Pose> TargetReach::pose_at(Vec2 disc) const {
   pose.arm.wrist_yaw_deg = std::clamp(0.0F, arm.wrist_yaw.low, arm.wrist_yaw.high);
   for (const Level& level : levels_) {
     pose.arm.lift = level.lift;
+    float tried = -1.0F;  // m, an extension: at its stop the arm is where it was
     for (const float depth : kDepths) {
       const float wanted = aim->along - depth - arm.hand_length;
       pose.arm.extension = std::clamp(wanted, arm.extension.low, arm.extension.high);
-      if (takes(pose, level)) return pose;
+      if (pose.arm.extension != tried && takes(pose, level)) return pose;
+      tried = pose.arm.extension;
     }
   }
   return std::nullopt;

@@ -197,8 +197,17 @@ bool is_body_blocked(const Surroundings& around, const Pose& pose) {
 bool is_arm_in(const RobotSpec& robot, const Pose& pose, std::span<const Solid> solids) {
   if (solids.empty()) return false;
   const ArmShape shape = unfolded_shape(robot, pose);
-  return std::any_of(solids.begin(), solids.end(),
-                     [&](const Solid& solid) { return shape.touches(solid); });
+  // Most are farther away than the disc that holds the whole arm: one look instead of one a ball.
+  const auto flat = [&](std::size_t i) { return Vec2{shape.points[i].x, shape.points[i].z}; };
+  const Vec2 middle = (flat(0) + flat(shape.num_points - 1)) * 0.5F;
+  float farthest = 0.0F;
+  for (std::size_t i = 0; i < shape.num_points; ++i) {
+    farthest = std::max(farthest, length(flat(i) - middle));
+  }
+  const float within = farthest + shape.radius + kSamePlace;
+  return std::any_of(solids.begin(), solids.end(), [&](const Solid& solid) {
+    return length(closest_point(solid.base, middle) - middle) < within && shape.touches(solid);
+  });
 }
 
 bool is_arm_blocked(const Surroundings& around, const Pose& pose) {

@@ -1,7 +1,6 @@
 """From the decoder's output, or from facts, to actions and values."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flare.policy.config import PolicyConfig
@@ -131,23 +130,3 @@ class FactsCritic(nn.Module):
             )
         value: Tensor = self.layers(facts[..., : self.num_facts]).squeeze(-1)
         return value
-
-
-def sample_actions(logits: Tensor, uniforms: Tensor | None) -> Tensor:
-    """Inverse-CDF samples: the first action whose cumulated probability exceeds the uniform.
-
-    Cumulated in float64, so a uniform below 1 never runs past the last action that has
-    probability.
-
-    Args:
-        logits: [N, A] float32.
-        uniforms: [N] float32 in [0, 1); None takes the most probable action.
-
-    Returns:
-        [N] int64.
-    """
-    if uniforms is None:
-        return logits.argmax(-1)
-    cumulated = F.softmax(logits, -1, dtype=torch.float64).cumsum(-1)
-    threshold = uniforms.double()[:, None] * cumulated[:, -1:]
-    return (cumulated <= threshold).sum(-1)

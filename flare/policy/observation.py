@@ -10,7 +10,7 @@ from torch import Tensor
 class Observation:
     """Observations with leading axes [...]: [N] when acting, [T, N] in an update."""
 
-    features: Tensor  # [..., F] float32, from Policy.encode_frames
+    features: Tensor  # [..., F] floating, from Policy.encode_frames
     tokens: Tensor  # [..., L] int64 word or token ids of the instruction, 0 pads
     prev_action: Tensor  # [...] int64, num_actions = none yet
     in_hand: Tensor  # [...] int64, 1 while an object is held, else 0

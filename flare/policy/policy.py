@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flare.errors import UserError
+from flare.kernels.sample_action import sample_action
 from flare.policy.heads import (
     ActorHead,
     NetworkConfig,
     SpareHeads,
     make_critic_head,
-    sample_actions,
 )
 from flare.policy.image_encoder import ImageEncoder
 from flare.policy.kv_cache import KVCache, KVPrefix, SharedCounterCache
@@ -25,6 +25,8 @@ from flare.policy.spoc.image_encoder import SpocImageEncoder
 from flare.policy.spoc.instruction_encoder import InstructionEncoder, Words
 from flare.policy.spoc.tower import SpocTower
 from flare.policy.tower import Tower
+
+Text = tuple[Words | None, Words | None]  # what actor and critic read; None where none is needed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +87,11 @@ class Policy(nn.Module):
         """F: length of what encode_frames gives for one step."""
         return self.config.image.num_features
 
+    @property
+    def feature_dtype(self) -> torch.dtype:
+        """What encode_frames gives: float32, or the weights' dtype."""
+        return self.actor_head.weight.dtype
+
     def num_parameters(self, *, trainable_only: bool = False) -> int:
         """Number of weights; with trainable_only, without the frozen ones."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad or not trainable_only)
@@ -102,7 +109,7 @@ class Policy(nn.Module):
                 yield from module.parameters()
 
     def encode_frames(self, frames: Tensor, draws: Augmentations | None = None) -> Tensor:
-        """[B, C, H, W, 3] uint8 to features [B, F] float32, with gradient unless frozen.
+        """[B, C, H, W, 3] uint8 to features [B, F] of feature_dtype, with gradient unless frozen.
 
         ``image_encoder.requires_grad_(False)`` freezes the encoder; then once per frame is enough.
 
@@ -191,11 +198,14 @@ class Policy(nn.Module):
             value = self._step_value(obs, critic_words, cache, beliefs)
         else:
             value = logits.new_zeros(len(logits))
-        action = sample_actions(logits, uniforms)
-        log_prob = logits.log_softmax(-1).gather(-1, action[:, None])[:, 0]
+        action, log_prob, _ = sample_action(logits, uniforms)
         return ActOutput(action=action, log_prob=log_prob, value=value, logits=logits)
 
-    def read(self, tokens: Tensor) -> tuple[Words | None, Words | None]:
+    def read_rollout(self, obs: Observation) -> Text:
+        """The text of observations [T, N], in the order that the towers read it in."""
+        return self.read(obs.batch_first().tokens)
+
+    def read(self, tokens: Tensor) -> Text:
         """Token ids [..., L] to the text that actor and critic read; None where none is needed."""
         if self.instructions is None:
             return None, None
@@ -249,12 +259,13 @@ class Policy(nn.Module):
         obs: Observation,
         episode_start: Tensor,
         prefix: KVPrefix | None,
+        text: Text | None,
         *,
         of_critic: bool = False,
     ) -> Tensor:
-        """[N, T, d] of one tower; arguments as in evaluate_actions."""
+        """[N, T, d] of one tower; arguments as in evaluate."""
         batch = obs.batch_first()
-        words = self.read(batch.tokens)[of_critic]
+        words = (self.read_rollout(obs) if text is None else text)[of_critic]
         segment_ids = episode_start.t().cumsum(1)
         beliefs: Tensor = tower(batch, words, segment_ids, prefix)
         return beliefs
@@ -268,22 +279,46 @@ class Policy(nn.Module):
         self, obs: Observation, episode_start: Tensor, prefix: KVPrefix | None = None
     ) -> Tensor:
         """Logits of every step, [T, N, A] float32; arguments as in evaluate_actions."""
-        return self._logits_of(self._beliefs(self.actor_tower, obs, episode_start, prefix))
+        return self._logits_of(self._beliefs(self.actor_tower, obs, episode_start, prefix, None))
 
     def evaluate_values(
-        self, obs: Observation, episode_start: Tensor, prefix: KVPrefix | None = None
+        self,
+        obs: Observation,
+        episode_start: Tensor,
+        prefix: KVPrefix | None = None,
+        *,
+        text: Text | None = None,
     ) -> Tensor:
-        """Values of every step, [T, N] float32; arguments as in evaluate_actions.
+        """Values of every step, [T, N] float32; arguments as in evaluate.
 
         Reaches the critic's parameters only, unless the critic is "shared".
         """
         if self.config.critic == "facts":
             return self._value_of(obs.facts)
         if self.critic_tower is None:
-            return self._value_of(self._beliefs(self.actor_tower, obs, episode_start, prefix)).t()
+            beliefs = self._beliefs(self.actor_tower, obs, episode_start, prefix, text)
+            return self._value_of(beliefs).t()
         obs = obs.with_features(obs.features.detach())
-        beliefs = self._beliefs(self.critic_tower, obs, episode_start, prefix, of_critic=True)
+        beliefs = self._beliefs(self.critic_tower, obs, episode_start, prefix, text, of_critic=True)
         return self._value_of(beliefs).t()
+
+    def evaluate(
+        self,
+        obs: Observation,
+        episode_start: Tensor,
+        prefix: KVPrefix | None = None,
+        *,
+        text: Text | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Logits [T, N, A] and values [T, N] float32; arguments as in evaluate_actions.
+
+        text: read_rollout of the observations, for who evaluates them again and again.
+        """
+        beliefs = self._beliefs(self.actor_tower, obs, episode_start, prefix, text)
+        if self.config.critic == "shared":
+            return self._logits_of(beliefs), self._value_of(beliefs).t()
+        values = self.evaluate_values(obs, episode_start, prefix, text=text)
+        return self._logits_of(beliefs), values
 
     def evaluate_actions(
         self,
@@ -304,13 +339,8 @@ class Policy(nn.Module):
         Returns:
             EvaluateOutput over [T, N].
         """
-        beliefs = self._beliefs(self.actor_tower, obs, episode_start, prefix)
-        logits = self._logits_of(beliefs)
+        logits, value = self.evaluate(obs, episode_start, prefix)
         log_probs = logits.log_softmax(-1)
-        if self.config.critic == "shared":
-            value = self._value_of(beliefs).t()
-        else:
-            value = self.evaluate_values(obs, episode_start, prefix)
         return EvaluateOutput(
             log_prob=log_probs.gather(-1, actions[..., None])[..., 0],
             entropy=-(log_probs.exp() * log_probs).sum(-1),

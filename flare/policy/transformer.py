@@ -8,10 +8,11 @@ the rotation; the original of this project does the same at a larger size).
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flare.kernels.add_rmsnorm import add_rmsnorm
 from flare.kernels.attention import attention
+from flare.kernels.swiglu import swiglu
 from flare.policy.kv_cache import KVCache, KVPrefix
 
 _EPS = 1e-5
@@ -47,8 +48,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., d] to [..., d]."""
-        gate, value = self.w_in(x).chunk(2, -1)
-        out: Tensor = self.w_out(F.silu(gate) * value)
+        out: Tensor = self.w_out(swiglu(self.w_in(x)))
         return out
 
 
@@ -66,19 +66,24 @@ class Block(nn.Module):
         self.feed_forward = SwiGLU(width, config.hidden)
 
     def forward(
-        self, x: Tensor, segment_ids: Tensor, prefix: tuple[Tensor, Tensor, Tensor] | None
-    ) -> Tensor:
+        self,
+        x: Tensor,
+        branch: Tensor | None,
+        segment_ids: Tensor,
+        prefix: tuple[Tensor, Tensor, Tensor] | None,
+    ) -> tuple[Tensor, Tensor]:
         """All steps at once.
 
         Args:
-            x: [N, T, d].
+            x: [N, T, d], the stream.
+            branch: [N, T, d], what the block before adds to it; None: nothing.
             segment_ids: [N, T] integers, 0 before the first episode start.
             prefix: this layer's keys and values [N, P, H, D] and their lengths [N].
 
         Returns:
-            [N, T, d].
+            The stream and what this block adds to it, each [N, T, d].
         """
-        q, k, v = self._project(x)
+        q, k, v, x = self._project(x, branch)
         if prefix is None:
             seen = attention(q, k, v, segment_ids=segment_ids, causal=True)
         else:
@@ -89,22 +94,25 @@ class Block(nn.Module):
             )  # fmt: skip
         return self._close(x, seen)
 
-    def step(self, x: Tensor, cache: KVCache, layer: int) -> Tensor:
+    def step(
+        self, x: Tensor, branch: Tensor | None, cache: KVCache, layer: int
+    ) -> tuple[Tensor, Tensor]:
         """One step [N, d] of every environment; writes the open step's place of ``layer``."""
-        q, k, v = self._project(x)
+        q, k, v, x = self._project(x, branch)
         return self._close(x, cache.attend(layer, q, k, v))
 
-    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[..., d] to queries, keys and values [..., H, D], views of one product."""
-        qkv: Tensor = self.qkv(self.attention_norm(x))
+    def _project(self, x: Tensor, branch: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """[..., d] to queries, keys and values [..., H, D], of one product; and the stream."""
+        normal, x = add_rmsnorm(x, branch, self.attention_norm.weight, eps=_EPS)
+        qkv: Tensor = self.qkv(normal)
         q, k, v = torch.unflatten(qkv, -1, (3, self.heads, -1)).unbind(-3)
-        return q, k, v
+        return q, k, v, x
 
-    def _close(self, x: Tensor, seen: Tensor) -> Tensor:
+    def _close(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """What follows the attention: its output [..., H, D] into the stream x [..., d]."""
-        x = x + self.attention_out(seen.reshape(x.shape))
-        out: Tensor = x + self.feed_forward(self.feed_forward_norm(x))
-        return out
+        branch = self.attention_out(seen.reshape(x.shape))
+        normal, x = add_rmsnorm(x, branch, self.feed_forward_norm.weight, eps=_EPS)
+        return x, self.feed_forward(normal)
 
 
 class Decoder(nn.Module):
@@ -126,18 +134,18 @@ class Decoder(nn.Module):
             prefix: what the environments remembered before step 0.
             first_layer: where this decoder's layers begin in the prefix.
         """
+        branch: Tensor | None = None  # added to the stream by the norm that reads it next
         for i, block in enumerate(self.blocks, first_layer):
             remembered = None
             if prefix is not None:
                 remembered = (prefix.keys[i], prefix.values[i], prefix.lengths)
-            x = block(x, segment_ids, remembered)
-        out: Tensor = self.norm(x)
-        return out
+            x, branch = block(x, branch, segment_ids, remembered)
+        return add_rmsnorm(x, branch, self.norm.weight, eps=_EPS)[0]
 
     def step(self, x: Tensor, cache: KVCache, first_layer: int) -> Tensor:
         """One step [N, d] to [N, d]; arguments as in Block.step."""
+        branch: Tensor | None = None
         for i, block in enumerate(self.blocks, first_layer):
             assert isinstance(block, Block)  # a ModuleList forgets the type
-            x = block.step(x, cache, i)
-        out: Tensor = self.norm(x)
-        return out
+            x, branch = block.step(x, branch, cache, i)
+        return add_rmsnorm(x, branch, self.norm.weight, eps=_EPS)[0]

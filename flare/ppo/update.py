@@ -7,17 +7,21 @@ from itertools import pairwise
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch import Tensor
 
 from flare.errors import UserError
+from flare.kernels.flat_adam import FlatAdam
+from flare.kernels.ppo_loss import STATS, ppo_loss
+from flare.kernels.ppo_terms import value_loss
 from flare.policy.kv_cache import KVPrefix
 from flare.policy.observation import Observation
-from flare.policy.policy import Policy
+from flare.policy.policy import Policy, Text
 from flare.ppo import losses, schedule
 from flare.ppo.config import PPOConfig
 
 _GROUPS = ("actor", "critic")  # names of the optimizer's parameter groups, in this order
+# Columns of a gradient step's row: its statistics, then loss and gradient norm.
+_KL, _LOSS, _NORM = STATS.index("approx_kl"), len(STATS), len(STATS) + 1
 
 
 class RolloutBatch(Protocol):
@@ -79,22 +83,25 @@ class Anchor:
         return self.policy.evaluate_logits(obs, episode_start, prefix)
 
 
-def make_optimizer(policy: Policy, config: PPOConfig) -> Adam:
-    """Adam with the groups ``actor`` and ``critic``, each with its learning rate."""
+def make_optimizer(policy: Policy, config: PPOConfig) -> FlatAdam:
+    """Adam with the groups ``actor`` and ``critic``, each with its learning rate.
+
+    The policy must be on its device: its parameters become views of one buffer per group.
+    """
     groups = (policy.actor_parameters(), policy.critic_parameters())
-    return Adam(
+    return FlatAdam(
         [
             {"params": list(group), "name": name, "lr": _base_rate(config, name)}
             for name, group in zip(_GROUPS, groups, strict=True)
         ],
+        max_norm=config.max_grad_norm,
         eps=config.adam_eps,
-        fused=True,
     )
 
 
 def ppo_update(
     policy: Policy,
-    optimizer: Optimizer,
+    optimizer: FlatAdam,
     batch: RolloutBatch,
     config: PPOConfig,
     *,
@@ -105,8 +112,8 @@ def ppo_update(
     """Improve the policy on one rollout; num_epochs passes over blocks of environments.
 
     While the critic warms up (see PPOConfig) only its parameters and their optimizer state move.
-    Before each gradient step three numbers are fetched, to refuse a loss that is not finite and to
-    stop at target_kl; all other statistics are fetched once.
+    Nothing waits for the device in between: whether the update goes on after a gradient step is
+    decided there, steps behind the last one are called off, and all statistics are fetched once.
 
     Args:
         policy: its image encoder stays as it is: the rollout's features are constants here.
@@ -139,24 +146,87 @@ def ppo_update(
     for group in optimizer.param_groups:
         group["lr"] = share * _base_rate(config, group["name"])
     work = _Minibatches(policy, batch, valid, config, progress, anchor, warmup)
-    steps: list[dict[str, Tensor]] = []
+    steps = _Steps(config)
     for start, stop in work.schedule():
         loss, stats = work.loss(start, stop)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        stats["grad_norm"] = nn.utils.clip_grad_norm_(_moving(optimizer), config.max_grad_norm)
-        steps.append(stats)
-        if _must_stop(loss, stats, config, len(steps)):
+        norm = optimizer.gather()
+        optimizer.step(norm=norm, alive=steps.add(loss.detach(), norm, stats))
+        if steps.is_over():
             break
-        optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return {
-        **_fetch(steps),
+        **steps.fetch(),
         "explained_variance": explained,
         "critic_warmup": float(warmup),
         "actor_learning_rate": share * config.actor_learning_rate,
         "anchor_coef": work.anchor_coef,
     }
+
+
+class _Steps:
+    """The update's gradient steps: their statistics, and whether there is a next one."""
+
+    def __init__(self, config: PPOConfig) -> None:
+        self.target_kl = math.inf if config.target_kl is None else config.target_kl
+        self._rows: list[Tensor] = []
+        self._alive: Tensor | None = None
+        # What is known of it on the CPU: a copy, and the event behind it where the copy is on its
+        # way from a device.
+        self._known: list[tuple[Tensor, torch.cuda.Event | None]] = []
+
+    def add(self, loss: Tensor, norm: Tensor, stats: Tensor) -> Tensor:
+        """Take note of a gradient step; returns [] float32, 1 if it counts and 0 if not."""
+        row = torch.cat([stats, torch.stack([loss, norm])])
+        finite = torch.isfinite(row[[_LOSS, _NORM, _KL]]).all()
+        alive = (finite & (row[_KL] <= self.target_kl)).float()
+        alive = alive if self._alive is None else alive * self._alive
+        self._rows.append(torch.cat([row, alive[None]]))
+        self._alive = alive
+        if alive.is_cpu:
+            self._known.append((alive, None))
+        else:
+            copy = torch.empty((), pin_memory=True)
+            copy.copy_(alive, non_blocking=True)
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event.record()
+            self._known.append((copy, event))
+        return alive
+
+    def is_over(self) -> bool:
+        """Whether a step is known to have been the last; on a device that may come late."""
+        while self._known:
+            copy, event = self._known[0]
+            if event is not None and not event.query():  # type: ignore[no-untyped-call]
+                return False
+            if float(copy) == 0.0:
+                return True
+            del self._known[0]
+        return False
+
+    def fetch(self) -> dict[str, float]:
+        """Means over the gradient steps, with one transfer from the device.
+
+        Raises:
+            UserError: numbers that are not finite.
+        """
+        rows = torch.stack(self._rows).double().cpu()
+        ended = (rows[:, -1] == 0).nonzero()[:, 0].tolist()
+        rows = rows[: ended[0] + 1] if ended else rows
+        last = rows[-1]
+        if not bool(torch.isfinite(last[[_LOSS, _NORM, _KL]]).all()):
+            raise UserError(
+                f"gradient step {len(rows)} of a PPO update has loss {float(last[_LOSS])} and "
+                f"gradient norm {float(last[_NORM])}",
+                mend="lower actor_learning_rate and critic_learning_rate, and go on from the last "
+                "checkpoint",
+            )
+        means = dict(zip((*STATS, "loss", "grad_norm"), rows[:, :-1].mean(0).tolist(), strict=True))
+        for name in ("loss", "ratio_error", "count"):
+            del means[name]
+        first = float(rows[0, STATS.index("ratio_error")])
+        return {**means, "first_epoch_ratio_max_error": first, "gradient_steps": float(len(rows))}
 
 
 class _Minibatches:
@@ -174,6 +244,7 @@ class _Minibatches:
     ) -> None:
         self.policy, self.batch, self.config, self.warmup = policy, batch, config, warmup
         self.valid = valid  # None: every step counts
+        self._texts: dict[int, Text] = {}  # by a block's first environment
         self.num_envs = batch.actions.shape[1]
         if self.num_envs < config.num_minibatches:
             raise ValueError(
@@ -209,46 +280,34 @@ class _Minibatches:
         for _ in range(self.config.num_epochs):
             yield from blocks
 
-    def loss(self, start: int, stop: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss to minimise on environments start to stop, and its statistics."""
-        batch, envs = self.batch, slice(start, stop)
+    def loss(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """The loss to minimise on environments start to stop, and its statistics, as STATS."""
+        batch, envs, config = self.batch, slice(start, stop), self.config
         valid = None if self.valid is None else self.valid[:, envs]
         obs, begins = batch.obs.envs(start, stop), batch.episode_start[:, envs]
         prefix = None if batch.prefix is None else batch.prefix.envs(start, stop)
-        returns = _counted(batch.returns[:, envs], valid)
+        if start not in self._texts:  # read once for all epochs
+            self._texts[start] = self.policy.read_rollout(obs)
+        text = self._texts[start]
         if self.warmup:
-            values = self.policy.evaluate_values(obs, begins, prefix)
-            loss, _ = losses.value_loss(_counted(values, valid), returns)
-            return loss, {"value_loss": loss.detach()}
-        out = self.policy.evaluate_actions(obs, batch.actions[:, envs], begins, prefix)
-        old_log_probs, advantages, old_values = (
-            _counted(a[:, envs], valid) for a in (batch.log_probs, self.advantages, batch.values)
+            values = self.policy.evaluate_values(obs, begins, prefix, text=text)
+            loss, _ = value_loss(_counted(values, valid), _counted(batch.returns[:, envs], valid))
+            stats = loss.new_zeros(len(STATS))
+            stats[STATS.index("value_loss")] = loss.detach()
+            return loss, stats
+        logits, values = self.policy.evaluate(obs, begins, prefix, text=text)
+        steps = (
+            steps[:, envs].flatten()
+            for steps in (batch.actions, batch.log_probs, self.advantages, batch.returns)
         )
-        policy_loss, stats = losses.clipped_surrogate_loss(
-            _counted(out.log_prob, valid), old_log_probs, advantages, self.config.clip_coef
-        )
-        value_loss = self._value_loss(_counted(out.value, valid), old_values, returns)
-        entropy = _counted(out.entropy, valid).mean()
-        loss = policy_loss + self.config.value_loss_coef * value_loss
-        if self.config.entropy_coef:
-            loss = loss - self.config.entropy_coef * entropy
-        if self.reference is not None:
-            kl, kl_stats = losses.kl_to_reference(
-                _counted(out.logits, valid), _counted(self.reference[:, envs], valid)
-            )
-            loss = loss + self.anchor_coef * kl
-            stats.update(kl_stats)
-        stats.update(
-            policy_loss=policy_loss.detach(),
-            value_loss=value_loss.detach(),
-            entropy=entropy.detach(),
-        )
-        return loss, stats
-
-    def _value_loss(self, values: Tensor, old_values: Tensor, returns: Tensor) -> Tensor:
-        if self.config.value_loss == "plain":
-            return losses.value_loss(values, returns)[0]
-        return losses.clipped_value_loss(values, old_values, returns, self.config.clip_coef)[0]
+        reference = None if self.reference is None else self.reference[:, envs].flatten(0, 1)
+        clipped = config.value_loss == "clipped"
+        return ppo_loss(
+            logits.flatten(0, 1), values.flatten(), *steps, clip_coef=config.clip_coef,
+            value_loss_coef=config.value_loss_coef, entropy_coef=config.entropy_coef,
+            old_values=batch.values[:, envs].flatten() if clipped else None, reference=reference,
+            anchor_coef=self.anchor_coef, valid=None if valid is None else valid.flatten(),
+        )  # fmt: skip
 
 
 def _valid_or_none(batch: RolloutBatch) -> Tensor | None:
@@ -270,35 +329,3 @@ def _counted(steps: Tensor, valid: Tensor | None) -> Tensor:
 
 def _base_rate(config: PPOConfig, group: str) -> float:
     return config.actor_learning_rate if group == "actor" else config.critic_learning_rate
-
-
-def _moving(optimizer: Optimizer) -> list[Tensor]:
-    """Parameters that have a gradient; Adam leaves the others and their state alone."""
-    return [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-
-
-def _must_stop(loss: Tensor, stats: dict[str, Tensor], config: PPOConfig, step: int) -> bool:
-    """Whether the update ends before this gradient step; refuses numbers that are not finite."""
-    kl = stats.get("approx_kl", torch.zeros_like(loss))
-    numbers = torch.stack([loss.detach(), stats["grad_norm"], kl]).tolist()
-    if not all(math.isfinite(number) for number in numbers):
-        raise UserError(
-            f"gradient step {step} of a PPO update has loss {numbers[0]} and "
-            f"gradient norm {numbers[1]}",
-            mend="lower actor_learning_rate and critic_learning_rate, and go on from the last "
-            "checkpoint",
-        )
-    return config.target_kl is not None and numbers[2] > config.target_kl
-
-
-def _fetch(steps: list[dict[str, Tensor]]) -> dict[str, float]:
-    """Means over gradient steps, with one transfer from the device."""
-    names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "grad_norm",
-             "kl_to_anchor", "ratio_error")  # fmt: skip
-    zero = torch.zeros_like(steps[0]["value_loss"])
-    table = torch.stack([torch.stack([s.get(name, zero) for name in names]) for s in steps])
-    rows = table.double().cpu()
-    means = dict(zip(names, rows.mean(0).tolist(), strict=True))
-    del means["ratio_error"]
-    first = float(rows[0, names.index("ratio_error")])
-    return {**means, "first_epoch_ratio_max_error": first, "gradient_steps": float(len(steps))}

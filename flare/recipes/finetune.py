@@ -25,6 +25,7 @@ from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from flare.config import from_dict, to_dict
 from flare.console import Console, Stage
 from flare.errors import UserError, require
+from flare.kernels.flat_adam import FlatAdam
 from flare.metrics import EpisodeLog, MetricsLog, SuccessWindow
 from flare.policy.policy import Policy
 from flare.ppo.config import PRESETS, PPOConfig
@@ -179,6 +180,7 @@ class Finetuner:
         self.policy.eval()
         rollout = self.collector.collect(self.timer)
         with self.timer("update"):
+            assert isinstance(state.optimizer, FlatAdam)  # made by __init__
             stats = ppo_update(
                 self.policy,
                 state.optimizer,

@@ -91,11 +91,19 @@ class Rollout:
     prefix: KVPrefix | None
 
 
+# How shared memory holds features: NumPy has no bfloat16, so its bits go as integers.
+_NUMPY: dict[torch.dtype, np.dtype[Any]] = {
+    torch.float32: np.dtype(np.float32),
+    torch.bfloat16: np.dtype(np.uint16),
+}
+
+
 def rollout_specs(
     num_steps: int,
     num_envs: int,
     frame_shape: tuple[int, ...],
     num_features: int,
+    feature_dtype: torch.dtype,
     max_words: int,
     facts_dtype: np.dtype[Any],
 ) -> list[ArraySpec]:
@@ -104,7 +112,7 @@ def rollout_specs(
     return [
         ArraySpec("frames", np.dtype(np.uint8), (t + 1, n, *frame_shape)),
         ArraySpec("facts", facts_dtype, (t + 1, n)),
-        ArraySpec("features", np.dtype(np.float32), (t + 1, n, num_features)),
+        ArraySpec("features", _NUMPY[feature_dtype], (t + 1, n, num_features)),
         ArraySpec("privileged", np.dtype(np.float32), (t + 1, n, NUM_PRIVILEGED)),
         ArraySpec("tokens", np.dtype(np.int64), (t + 1, n, max_words)),
         ArraySpec("prev_action", np.dtype(np.int64), (t + 1, n)),
@@ -165,6 +173,7 @@ class Collector:
             n,
             worlds.camera.frame_shape,
             policy.num_features,
+            policy.feature_dtype,
             vocabulary.max_words,
             worlds.facts_dtype,
         )
@@ -175,6 +184,7 @@ class Collector:
             for spec in specs
             if spec.name not in ("facts", "frames")
         }
+        self._tensors["features"] = self._tensors["features"].view(policy.feature_dtype)
         self.cache = policy.new_cache(n, max_len=self.mixture.max_steps)
         self.calls = 0  # steps of all worlds together so far
         self.episode = np.zeros(n, np.int64)  # per env, counts the episodes it has begun before

@@ -86,9 +86,9 @@ def test_layernorm_relu_token_matches_float64(dtype):
                normal(2, width, seed=3), normal(width, seed=4),
                normal(2, 4, width, seed=5)]  # fmt: skip
     check(
-        lambda x, w, b, t, f, l: layernorm_relu_token(x, w, b, t, first=f, tail=l, index=moved),
-        lambda x, w, b, t, f, l: layernorm_relu_token_reference(
-            x, w, b, t, first=f, tail=l, index=index
+        lambda x, w, b, t, f, y: layernorm_relu_token(x, w, b, t, first=f, tail=y, index=moved),
+        lambda x, w, b, t, f, y: layernorm_relu_token_reference(
+            x, w, b, t, first=f, tail=y, index=index
         ),
         tensors,
         dtype=dtype,

@@ -63,7 +63,7 @@ def test_ppo_loss_matches_float64(has_valid, has_old, has_anchor):
 
 
 def test_ppo_loss_by_hand():
-    """Two actions of probability 1/2; r = 2 with A = 1 is clipped at 1.1, r = 2 with A = -1 is not."""
+    """Two actions of probability 1/2; r = 2 is clipped at 1.1 where A = 1, not where A = -1."""
     logits = torch.zeros(2, 2).to(DEVICE).requires_grad_()
     values = torch.tensor([1.0, 3.0]).to(DEVICE).requires_grad_()
     old = torch.tensor([0.25, 0.25]).log().to(DEVICE)

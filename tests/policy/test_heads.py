@@ -1,42 +1,10 @@
-"""Heads and sampling."""
+"""Heads."""
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from flare.policy.heads import ActorHead, CriticHead, FactsCritic, sample_actions
+from flare.policy.heads import ActorHead, CriticHead, FactsCritic
 from tests.policy.policy_cases import TINY, TINY_FACTS
-
-
-def test_sample_actions_inverts_the_cumulated_probabilities():
-    """Of (0.2, 0.5, 0.3): below 0.2 the first, below 0.7 the second, else the third."""
-    logits = torch.tensor([0.2, 0.5, 0.3]).log().expand(6, 3)
-    uniforms = torch.tensor([0.0, 0.19, 0.21, 0.69, 0.71, 1.0 - 2.0**-24])
-    assert sample_actions(logits, uniforms).tolist() == [0, 0, 1, 1, 2, 2]
-
-
-def test_sample_actions_without_uniforms_takes_the_most_probable():
-    assert sample_actions(torch.tensor([[0.0, 2.0, 1.0]]), None).tolist() == [1]
-
-
-@given(
-    st.lists(st.floats(-50, 50), min_size=2, max_size=7),
-    st.floats(0, 1, exclude_max=True, width=32),
-)
-def test_sample_actions_never_takes_what_cannot_be(numbers, uniform):
-    logits = torch.tensor([[*numbers, -torch.inf]])
-    action = sample_actions(logits, torch.tensor([uniform]))
-    assert 0 <= action.item() < len(numbers)
-
-
-def test_sample_actions_has_the_right_frequencies():
-    probabilities = torch.tensor([0.1, 0.6, 0.3])
-    uniforms = (torch.arange(10_000) + 0.5) / 10_000
-    actions = sample_actions(probabilities.log().expand(10_000, 3), uniforms)
-    torch.testing.assert_close(
-        actions.bincount(minlength=3) / 10_000, probabilities, atol=2e-4, rtol=0
-    )
 
 
 def test_heads_start_small_and_orthogonal():

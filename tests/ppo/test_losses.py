@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flare.kernels import ppo_terms
 from flare.ppo import losses
 
 CLIP = 0.1
@@ -51,18 +52,18 @@ def test_losses_and_gradients_are_the_originals(golden, run):
     leaves = {n: data[n].requires_grad_() for n in ("logits", "values", "bin_logits")}
     values, returns = data["values"][..., 0], data["returns"][..., 0]
     if value_kind == "plain":
-        value, _ = losses.value_loss(values, returns)
+        value, _ = ppo_terms.value_loss(values, returns)
     elif value_kind == "clipped":
-        value, _ = losses.clipped_value_loss(values, data["old_values"][..., 0], returns, CLIP)
+        value, _ = ppo_terms.clipped_value_loss(values, data["old_values"][..., 0], returns, CLIP)
     else:
         value, _ = losses.hl_gauss_value_loss(data["bin_logits"], returns, SUPPORT, SIGMA)
     total = value_coef * value
     if which is not None:
         log_probs = data["logits"].log_softmax(-1).gather(-1, data["actions"][..., None])[..., 0]
-        action, _ = losses.clipped_surrogate_loss(
+        action, _ = ppo_terms.clipped_surrogate_loss(
             log_probs, data["old_log_probs"], data[which][..., 0], CLIP
         )
-        entropy, _ = losses.entropy_loss(data["logits"])
+        entropy, _ = ppo_terms.entropy_loss(data["logits"])
         total = total + action + entropy_coef * entropy
         assert_golden(action, golden[f"{run}/action"])
         assert_golden(entropy, golden[f"{run}/entropy"])
@@ -91,7 +92,7 @@ def test_hl_gauss_histograms_are_the_originals(shared_dir):
 def test_clipped_surrogate_by_hand():
     """Ratios 1.5 and 0.5 with A = 1: min(1.5, 1.1) and min(0.5, 0.9); mean 0.8."""
     old = torch.zeros(2)
-    loss, stats = losses.clipped_surrogate_loss(
+    loss, stats = ppo_terms.clipped_surrogate_loss(
         torch.tensor([1.5, 0.5]).log(), old, torch.ones(2), CLIP
     )
     assert loss.item() == pytest.approx(-0.8)
@@ -104,7 +105,7 @@ def test_clipped_surrogate_by_hand():
 
 @given(st.floats(-3, 3), st.floats(-2, 2))
 def test_clipped_surrogate_never_beats_the_plain_one(log_ratio, advantage):
-    loss, _ = losses.clipped_surrogate_loss(
+    loss, _ = ppo_terms.clipped_surrogate_loss(
         torch.tensor([log_ratio]), torch.zeros(1), torch.tensor([advantage]), CLIP
     )
     assert loss.item() >= -math.exp(log_ratio) * advantage - 1e-5
@@ -113,19 +114,19 @@ def test_clipped_surrogate_never_beats_the_plain_one(log_ratio, advantage):
 def test_clipped_value_loss_ignores_small_moves():
     old, returns = torch.zeros(3), torch.tensor([1.0, -1.0, 0.5])
     values = torch.tensor([0.05, -0.05, 0.01])
-    clipped, stats = losses.clipped_value_loss(values, old, returns, CLIP)
-    assert clipped.item() == pytest.approx(losses.value_loss(values, returns)[0].item())
+    clipped, stats = ppo_terms.clipped_value_loss(values, old, returns, CLIP)
+    assert clipped.item() == pytest.approx(ppo_terms.value_loss(values, returns)[0].item())
     assert stats["value_clip_fraction"].item() == 0.0
 
 
 def test_clipped_value_loss_takes_the_worse_of_both():
     """V 0 -> 1, R = 1, clip 0.1: max(0, (0.1 - 1)²)/2 = 0.405."""
-    loss, _ = losses.clipped_value_loss(torch.ones(1), torch.zeros(1), torch.ones(1), CLIP)
+    loss, _ = ppo_terms.clipped_value_loss(torch.ones(1), torch.zeros(1), torch.ones(1), CLIP)
     assert loss.item() == pytest.approx(0.405)
 
 
 def test_entropy_of_uniform_logits_is_log_of_their_number():
-    loss, stats = losses.entropy_loss(torch.zeros(4, 7))
+    loss, stats = ppo_terms.entropy_loss(torch.zeros(4, 7))
     assert loss.item() == pytest.approx(-math.log(7))
     assert stats["entropy"].item() == pytest.approx(math.log(7))
 
@@ -133,13 +134,13 @@ def test_entropy_of_uniform_logits_is_log_of_their_number():
 @given(st.lists(st.floats(-4, 4), min_size=3, max_size=3))
 def test_kl_to_reference_is_positive_and_zero_at_the_reference(numbers):
     logits, reference = torch.tensor([numbers]), torch.tensor([[0.0, 1.0, -1.0]])
-    assert losses.kl_to_reference(logits, reference)[0].item() >= -1e-6
-    assert losses.kl_to_reference(logits, logits + 3.0)[0].item() == pytest.approx(0.0, abs=1e-5)
+    assert ppo_terms.kl_to_reference(logits, reference)[0].item() >= -1e-6
+    assert ppo_terms.kl_to_reference(logits, logits + 3.0)[0].item() == pytest.approx(0.0, abs=1e-5)
 
 
 def test_kl_to_reference_by_hand():
     """Of (0.8, 0.2) to (0.5, 0.5): 0.8·log 1.6 + 0.2·log 0.4."""
-    loss, _ = losses.kl_to_reference(torch.tensor([[0.8, 0.2]]).log(), torch.zeros(1, 2))
+    loss, _ = ppo_terms.kl_to_reference(torch.tensor([[0.8, 0.2]]).log(), torch.zeros(1, 2))
     assert loss.item() == pytest.approx(0.8 * math.log(1.6) + 0.2 * math.log(0.4))
 
 
@@ -159,8 +160,8 @@ def test_hl_gauss_gives_the_target_back(target):
 
 def test_losses_refuse_shapes_that_would_broadcast():
     with pytest.raises(ValueError, match="values"):
-        losses.value_loss(torch.zeros(4, 1), torch.zeros(4))
+        ppo_terms.value_loss(torch.zeros(4, 1), torch.zeros(4))
     with pytest.raises(ValueError, match="advantages"):
-        losses.clipped_surrogate_loss(torch.zeros(4), torch.zeros(4), torch.zeros(4, 1), CLIP)
+        ppo_terms.clipped_surrogate_loss(torch.zeros(4), torch.zeros(4), torch.zeros(4, 1), CLIP)
     with pytest.raises(ValueError, match="bin_logits"):
         losses.hl_gauss_value_loss(torch.zeros(4, 7), torch.zeros(4), SUPPORT, SIGMA)

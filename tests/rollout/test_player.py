@@ -24,7 +24,7 @@ def houses():
     return [load_house(json.dumps(d), f"house {i}") for i, d in enumerate(documents)]
 
 
-def play(houses, num_envs, count=10, actor=None, max_steps=60):
+def play(houses, num_envs, count=10, actor=None, max_steps=100):
     worlds = EmbeddedWorlds(houses, num_envs=num_envs, num_threads=1, camera=CAMERA)
     mixture = TaskMixture.of(ObjectNav(max_steps=max_steps))
     config = SamplerConfig(target_types=TYPES)

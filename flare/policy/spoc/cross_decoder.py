@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flare.kernels.add_layernorm import add_layernorm
 from flare.kernels.attention import attention
+from flare.kernels.linear_relu import linear_relu
 from flare.policy.kv_cache import KVCache, KVPrefix
 from flare.policy.spoc.config import SpocConfig
 
@@ -21,7 +23,7 @@ class StepText:
 
     tokens: Tensor  # [U, L, d]
     index: Tensor  # [M] int64, the row of each step
-    bias: Tensor | None  # [U, L] of the scores: -inf at pads; None: every token is seen
+    lengths: Tensor | None  # [U] integers, the tokens that are seen; None: all of the L
 
 
 class CrossBlock(nn.Module):
@@ -48,22 +50,24 @@ class CrossBlock(nn.Module):
 
     def close(self, x: Tensor, seen: Tensor, text: StepText) -> Tensor:
         """What follows the self-attention: its output [M, H, D] into the stream x [M, d]."""
-        x = self.attention_norm(x + self.attention_out(seen.flatten(1)))
-        x = self.text_norm(x + self.text_out(self._read(x, text)))
-        out: Tensor = self.feed_forward_norm(x + self.w_out(F.relu(self.w_in(x))))
-        return out
+        norms = (self.attention_norm, self.text_norm, self.feed_forward_norm)
+        (w1, b1), (w2, b2), (w3, b3) = ((norm.weight, norm.bias) for norm in norms)
+        x = add_layernorm(self.attention_out(seen.flatten(1)), x, w1, b1)
+        x = add_layernorm(self.text_out(self._read(x, text)), x, w2, b2)
+        hidden = self.w_out(linear_relu(x, self.w_in.weight, self.w_in.bias))
+        return add_layernorm(hidden, x, w3, b3)
 
     def _read(self, x: Tensor, text: StepText) -> Tensor:
         """[M, d]: what each step finds in its instruction."""
         width = x.shape[-1]
         w_q, w_kv = self.text_qkv.weight[:width], self.text_qkv.weight[width:]
         b_q, b_kv = self.text_qkv.bias[:width], self.text_qkv.bias[width:]
-        q = torch.unflatten(F.linear(x, w_q, b_q), -1, (self.heads, 1, -1))
+        q = torch.unflatten(F.linear(x, w_q, b_q), -1, (self.heads, -1))[:, None]
         # Once per instruction, then a row for each step.
         kv = torch.unflatten(F.linear(text.tokens, w_kv, b_kv), -1, (2, self.heads, -1))
-        k, v = kv[text.index].permute(2, 0, 3, 1, 4)
-        mask = None if text.bias is None else text.bias[text.index][:, None, None]
-        return F.scaled_dot_product_attention(q, k, v, mask).flatten(1)
+        k, v = kv[text.index].unbind(2)
+        kv_len = None if text.lengths is None else text.lengths[text.index]
+        return attention(q, k, v, kv_len=kv_len).flatten(1)
 
 
 class CrossDecoder(nn.Module):

@@ -4,9 +4,12 @@ Layers are post-norm, ``x = LayerNorm(x + Attention(x))`` and ``LayerNorm(x + W2
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flare.kernels.add_layernorm import add_layernorm
+from flare.kernels.attention import attention_packed
+from flare.kernels.linear_relu import linear_relu
+from flare.kernels.pool_attention import cls_layer
 from flare.policy.spoc.config import SpocConfig
 
 
@@ -24,38 +27,27 @@ class FusionLayer(nn.Module):
         self.w_out = nn.Linear(config.fusion_hidden, width)
         self.feed_forward_norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """X [M, S, d], bias [M, S] of the scores per key, to [M, S, d]."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        mask = None if bias is None else bias[:, None, None, :]
-        seen = F.scaled_dot_product_attention(q, k, v, mask)
-        return self._close(x, seen.transpose(1, 2).flatten(2))
+    def forward(self, x: Tensor, kv_len: Tensor | None) -> Tensor:
+        """X [M, S, d], of which the first kv_len ([M]) places are seen, to [M, S, d]."""
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
+        seen = attention_packed(qkv, kv_len=kv_len).flatten(2)
+        norm, last = self.attention_norm, self.feed_forward_norm
+        x = add_layernorm(self.attention_out(seen), x, norm.weight, norm.bias)
+        hidden = self.w_out(linear_relu(x, self.w_in.weight, self.w_in.bias))
+        return add_layernorm(hidden, x, last.weight, last.bias)
 
-    def first_row(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """Row 0 of ``forward``, [M, d], without the products of the other rows.
+    def first_row(self, x: Tensor, kv_len: Tensor | None) -> Tensor:
+        """Row 0 of ``forward``, [M, d], without the products of the other rows."""
+        return cls_layer(
+            x, num_heads=self.num_heads, kv_len=kv_len, qkv=_pair(self.qkv),
+            attention_out=_pair(self.attention_out), attention_norm=_pair(self.attention_norm),
+            w_in=_pair(self.w_in), w_out=_pair(self.w_out),
+            feed_forward_norm=_pair(self.feed_forward_norm),
+        )  # fmt: skip
 
-        With one query per head h, ``q·(W_k x_s + b_k) = (W_k^T q)·x_s + q·b_k``: the second term is
-        the same for every key and falls out of the softmax. Behind it
-        ``sum_s p_s (W_v x_s + b_v) = W_v (sum_s p_s x_s) + b_v``, as the p add up to one. So keys
-        and values are never formed: exact, and 1 % of the layer's operations.
-        """
-        width, heads = x.shape[-1], self.num_heads
-        w_q, w_k, w_v = self.qkv.weight.view(3, width, width)
-        b_q, _, b_v = self.qkv.bias.view(3, width)
-        row = x[:, 0]
-        q = F.linear(row, w_q, b_q).view(-1, heads, width // heads) * (width // heads) ** -0.5
-        asks = torch.einsum("mhe,hed->mhd", q, w_k.view(heads, -1, width))
-        scores = torch.matmul(asks, x.transpose(1, 2))  # [M, H, S]
-        if bias is not None:
-            scores = scores + bias[:, None]
-        found = torch.matmul(scores.softmax(-1), x)  # [M, H, d]
-        seen = torch.einsum("mhd,hed->mhe", found, w_v.view(heads, -1, width)).flatten(1) + b_v
-        return self._close(row, seen)
 
-    def _close(self, x: Tensor, seen: Tensor) -> Tensor:
-        x = self.attention_norm(x + self.attention_out(seen))
-        out: Tensor = self.feed_forward_norm(x + self.w_out(F.relu(self.w_in(x))))
-        return out
+def _pair(layer: nn.Linear | nn.LayerNorm) -> tuple[Tensor, Tensor]:
+    return layer.weight, layer.bias
 
 
 class Fusion(nn.Module):
@@ -71,11 +63,10 @@ class Fusion(nn.Module):
             layer.load_state_dict(first.state_dict())
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, tokens: Tensor, bias: Tensor | None) -> Tensor:
-        """Tokens [M, S, d], bias [M, 1 + S] of the scores or None, to [M, d]."""
-        x = torch.cat([self.token.expand(len(tokens), 1, -1), tokens], 1)
+    def forward(self, x: Tensor, kv_len: Tensor | None) -> Tensor:
+        """Sequences [M, S, d] that begin with the token, kv_len [M] or None, to [M, d]."""
         *layers, last = self.layers
         for layer in layers:
-            x = layer(x, bias)
+            x = layer(x, kv_len)
         assert isinstance(last, FusionLayer)  # a ModuleList forgets the type
-        return last.first_row(x, bias)
+        return last.first_row(x, kv_len)

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flare.policy.spoc.augmentation import CENTRAL_CROP, Augmentations, augment
+from flare.kernels.augment_patches import augment_images, augment_patches
+from flare.policy.spoc.augmentation import CENTRAL_CROP, Augmentations
 from flare.policy.spoc.config import SpocConfig
 from flare.policy.spoc.vision_transformer import VisionTransformer
 
@@ -26,6 +27,10 @@ def central_crop(images: Tensor) -> Tensor:
     cut = images[..., first : first + size].float()
     stretched = F.interpolate(cut, (height, width), mode="bilinear", antialias=True)
     return stretched.round().clamp(0, 255).to(torch.uint8)
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.permute(0, 2, 3, 1).contiguous()
 
 
 class SpocImageEncoder(nn.Module):
@@ -54,7 +59,7 @@ class SpocImageEncoder(nn.Module):
             draws: augmentations of the B x C images; None leaves them as they are.
 
         Returns:
-            [B, F] float32; camera, cell (row-major), channel.
+            [B, F] of the weights' dtype; camera, cell (row-major), channel.
 
         Raises:
             ValueError: frames of another shape or dtype than the config says.
@@ -66,33 +71,37 @@ class SpocImageEncoder(nn.Module):
                 f"frames must be uint8 [B, {', '.join(map(str, expected))}], "
                 f"got {frames.dtype} {list(frames.shape)}"
             )
-        images = frames.flatten(0, 1).permute(0, 3, 1, 2)
+        images = frames.flatten(0, 1).to(self.vit.positions.device, non_blocking=True)
         parts = []
         for first in range(0, len(images), _CHUNK):
             chosen = slice(first, first + _CHUNK)
             parts.append(self.pooled(images[chosen], None if draws is None else draws[chosen]))
-        grid = torch.cat(parts)
-        return grid.flatten(2).transpose(1, 2).reshape(len(frames), c.num_features)
+        return torch.cat(parts).reshape(len(frames), c.num_features)
 
     def pooled(self, images: Tensor, draws: Augmentations | None = None) -> Tensor:
-        """[M, 3, H, W] uint8 to [M, embed, grid rows, grid columns] float32."""
-        if draws is not None:
-            images = augment(images, draws)  # crops too
-        elif self.has_crop:
-            images = central_crop(images)
-        weight, bias = self._folded()
-        features = self.vit(self._sized(images).to(weight.dtype), weight, bias)
-        return F.adaptive_avg_pool2d(features.float(), self.config.grid)
+        """[M, H, W, 3] uint8 to [M, cells, embed]."""
+        return self.vit.pool(self.tokens(images, draws))
 
-    def _sized(self, images: Tensor) -> Tensor:
-        """Images cut (DINOv2: middle, to whole patches) or resized (SigLIP) for the transformer."""
+    def tokens(self, images: Tensor, draws: Augmentations | None = None) -> Tensor:
+        """[M, H, W, 3] uint8 to the transformer's tokens."""
+        weight, bias = self._folded()
+        return self.vit(self._patches(images, draws, weight.dtype), weight, bias)  # type: ignore[no-any-return]
+
+    def _patches(self, images: Tensor, draws: Augmentations | None, dtype: torch.dtype) -> Tensor:
+        """Patches of 0 to 255, cut from the middle (DINOv2) or of resized images (SigLIP)."""
         c = self.config
-        height, width = (size * c.patch for size in c.patches)
+        params = None if draws is None else draws.parameters()
+        if params is None and self.has_crop:
+            images = _channels_last(central_crop(images.permute(0, 3, 1, 2)))
         if c.family == "siglip":
-            resized = F.interpolate(images.float(), (height, width), mode="bicubic", antialias=True)
-            return resized.round().clamp(0, 255)
-        top, left = (c.height - height) // 2, (c.width - width) // 2
-        return images[..., top : top + height, left : left + width]
+            if params is not None:
+                images, params = augment_images(images, params), None
+            size = tuple(n * c.patch for n in c.patches)
+            resized = F.interpolate(
+                images.permute(0, 3, 1, 2).float(), size, mode="bicubic", antialias=True
+            )
+            images = _channels_last(resized.round().clamp(0, 255).to(torch.uint8))
+        return augment_patches(images, params, patch=c.patch, grid=c.patches, dtype=dtype)
 
     def _folded(self) -> tuple[Tensor, Tensor]:
         """Patch weights for raw pixels: the patch product of ``(x / 255 - mean) / std``."""

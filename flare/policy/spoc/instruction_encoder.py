@@ -22,12 +22,6 @@ class Words:
     index: Tensor  # [...] int64, the row of each step
     is_ragged: bool  # some instruction has fewer than L tokens
 
-    def padding_bias(self) -> Tensor:
-        """[U, L] of the features' dtype: 0, and -inf at pad tokens."""
-        places = torch.arange(self.features.shape[1], device=self.lengths.device)
-        bias = self.features.new_zeros(self.features.shape[:2])
-        return bias.masked_fill_(places >= self.lengths[:, None], float("-inf"))
-
 
 class InstructionEncoder(nn.Module):
     """The frozen text encoder with a memory of what it has read.

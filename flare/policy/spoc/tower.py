@@ -4,6 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flare.kernels.add_layernorm import add_layernorm
+from flare.kernels.layernorm_relu_token import layernorm_relu_token
+from flare.kernels.linear_relu import linear_relu
 from flare.policy.kv_cache import KVCache, KVPrefix
 from flare.policy.observation import Observation
 from flare.policy.spoc.config import SpocConfig
@@ -24,8 +27,7 @@ class Adapter(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., inputs] to [..., width]."""
-        out: Tensor = F.relu(self.norm(self.linear(x)))
-        return out
+        return F.relu(add_layernorm(self.linear(x), None, self.norm.weight, self.norm.bias))
 
 
 class CellEncoder(nn.Module):
@@ -42,13 +44,25 @@ class CellEncoder(nn.Module):
         self.adapter = Adapter(config.width, config.width)
         self.camera_tokens = nn.Parameter(0.1 * torch.rand(self.num_cameras, config.width))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Features [M, F] to tokens [M, cameras · cells, d]."""
+    def forward(self, features: Tensor, first: Tensor, text: StepText) -> Tensor:
+        """The fusion's sequences: ``first``, the cells' tokens, the text's.
+
+        Args:
+            features: [M, F].
+            first: [d].
+            text: of the same M steps.
+
+        Returns:
+            [M, 1 + cameras · cells + L, d].
+        """
         cells = features.view(len(features), self.num_cameras, -1, self.channels)
-        x = F.relu(self.mix(F.relu(self.compress(cells))))
-        x = self.adapter(x) + self.camera_tokens[:, None]
-        tokens: Tensor = x.flatten(1, 2)
-        return tokens
+        x = linear_relu(cells, self.compress.weight, self.compress.bias)
+        x = self.adapter.linear(linear_relu(x, self.mix.weight, self.mix.bias))
+        norm = self.adapter.norm
+        return layernorm_relu_token(
+            x, norm.weight, norm.bias, self.camera_tokens, first=first, tail=text.tokens,
+            index=text.index,
+        )  # fmt: skip
 
 
 class SpocTower(nn.Module):
@@ -109,9 +123,9 @@ class SpocTower(nn.Module):
     def read(self, words: Words | None) -> StepText:
         """The text encoder's features to tokens of the tower's width."""
         assert words is not None  # the policy has an instruction encoder
-        bias = None if self.has_padding or not words.is_ragged else words.padding_bias()
+        lengths = None if self.has_padding or not words.is_ragged else words.lengths
         return StepText(
-            tokens=self.text_adapter(words.features), index=words.index.flatten(), bias=bias
+            tokens=self.text_adapter(words.features), index=words.index.flatten(), lengths=lengths
         )
 
     def embed(self, obs: Observation, text: StepText) -> Tensor:
@@ -123,9 +137,9 @@ class SpocTower(nn.Module):
 
     def fuse(self, features: Tensor, text: StepText) -> Tensor:
         """Features [M, F] and the instructions of the same M steps to [M, d]."""
-        cells = self.cells(features.to(text.tokens.dtype))
-        bias = None
-        if text.bias is not None:
-            bias = F.pad(text.bias, (1 + cells.shape[1], 0))[text.index]
-        fused: Tensor = self.fusion(torch.cat([cells, text.tokens[text.index]], 1), bias)
+        x = self.cells(features.to(text.tokens.dtype), self.fusion.token, text)
+        kv_len = None
+        if text.lengths is not None:  # pads stand at the end
+            kv_len = text.lengths[text.index] + (x.shape[1] - text.tokens.shape[1])
+        fused: Tensor = self.fusion(x, kv_len)
         return fused

@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flare.kernels.add_layernorm import add_layernorm
+from flare.kernels.attention import attention_packed
+from flare.kernels.ln_pool import ln_pool
 from flare.policy.spoc.config import VisionConfig
 
 _EPS = 1e-6
@@ -38,12 +41,15 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[M, S, embed] to [M, S, embed]."""
-        qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.num_heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        qkv = self.qkv(_normed(x, self.attention_norm)).unflatten(-1, (3, self.num_heads, -1))
+        seen = attention_packed(qkv).flatten(2)
         x = x + _scaled(self.attention_out(seen), self.attention_scale)
-        hidden = F.gelu(self.w_in(self.feed_forward_norm(x)))
+        hidden = F.gelu(self.w_in(_normed(x, self.feed_forward_norm)))
         return x + _scaled(self.w_out(hidden), self.feed_forward_scale)
+
+
+def _normed(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+    return add_layernorm(x, None, norm.weight, norm.bias, eps=norm.eps)
 
 
 def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:
@@ -51,7 +57,7 @@ def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:
 
 
 class VisionTransformer(nn.Module):
-    """Images to the normalised features of their patches."""
+    """Patches of images to features of cells."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -69,26 +75,32 @@ class VisionTransformer(nn.Module):
         )
         self.norm = nn.LayerNorm(embed, eps=_EPS)
 
-    def forward(self, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """Images [M, 3, rows·patch, columns·patch] to [M, embed, rows, columns].
+    def forward(self, patches: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Tokens of all patches, row by row, before the final norm; DINOv2's class token first.
 
         Args:
-            images: of the weights' dtype.
+            patches: [M, rows · columns, 3 · patch · patch] of the weights' dtype.
             weight: [embed, 3, patch, patch] of the patch convolution to use.
             bias: [embed] of it.
+
+        Returns:
+            [M, rows · columns, embed], or one token more.
         """
-        x = F.conv2d(images, weight, bias, stride=self.config.patch)
-        rows, columns = x.shape[-2:]
-        x = x.flatten(2).transpose(1, 2)
-        x = x + self.grid_positions(rows, columns)
+        x = F.linear(patches, weight.flatten(1), bias)
+        x = x + self.grid_positions(*self.config.patches)
         if self.class_token is not None:
             first = self.class_token + self.positions[:, :1]
             x = torch.cat([first.expand(len(x), -1, -1), x], 1)
         for block in self.blocks:
             x = block(x)
-        x = self.norm(x[:, -rows * columns :])
-        grid: Tensor = x.transpose(1, 2).unflatten(-1, (rows, columns))
-        return grid
+        return x
+
+    def pool(self, tokens: Tensor) -> Tensor:
+        """Tokens of forward, normalised and averaged to cells: [M, grid rows · columns, embed]."""
+        c = self.config
+        return ln_pool(
+            tokens, self.norm.weight, self.norm.bias, patches=c.patches, grid=c.grid, eps=_EPS
+        )
 
     def grid_positions(self, rows: int, columns: int) -> Tensor:
         """[rows·columns, embed]: the position table at another size, bicubic."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
+from flare.kernels import augment_reference as reference
 from flare.policy.spoc import augmentation as aug
 from flare.policy.spoc.config import Compat
 from flare.policy.spoc.image_encoder import central_crop
@@ -35,19 +36,19 @@ def pixels(*colours):
 
 
 def test_brightness_by_hand():
-    got = aug.adjust_brightness(pixels((100, 201, 3), (250, 0, 128)), factors(1.3))
+    got = reference.adjust_brightness(pixels((100, 201, 3), (250, 0, 128)), factors(1.3))
     assert got[0, :, 0].t().tolist() == [[130, 255, 3], [255, 0, 166]]  # cut, not rounded
 
 
 def test_contrast_by_hand():
     """Lumas int(0.2989 r + 0.587 g + 0.114 b): 29 and 99; their mean is 64."""
-    got = aug.adjust_contrast(pixels((100, 0, 0), (99, 100, 100)), factors(0.5))
+    got = reference.adjust_contrast(pixels((100, 0, 0), (99, 100, 100)), factors(0.5))
     assert got[0, :, 0].t().tolist() == [[82, 32, 32], [81, 82, 82]]
 
 
 def test_saturation_by_hand():
     """Luma of (200, 100, 50) is int(124.18) = 124."""
-    got = aug.adjust_saturation(pixels((200, 100, 50)), factors(0.25))
+    got = reference.adjust_saturation(pixels((200, 100, 50)), factors(0.25))
     assert got[0, :, 0, 0].tolist() == [143, 118, 105]
 
 
@@ -55,7 +56,7 @@ def test_saturation_by_hand():
 def test_hue_is_colorsys(shift):
     images = noise(1, 8, 8)
     images[0, :, 0, 0] = 77  # a grey
-    got = aug.adjust_hue(images, factors(shift))[0].permute(1, 2, 0).reshape(-1, 3).tolist()
+    got = reference.adjust_hue(images, factors(shift))[0].permute(1, 2, 0).reshape(-1, 3).tolist()
     for colour, result in zip(images[0].permute(1, 2, 0).reshape(-1, 3).tolist(), got, strict=True):
         hue, saturation, value = colorsys.rgb_to_hsv(*(c / 255 for c in colour))
         wanted = colorsys.hsv_to_rgb((hue + shift) % 1.0, saturation, value)
@@ -64,7 +65,7 @@ def test_hue_is_colorsys(shift):
 
 def test_blur_is_the_weighted_mean_of_neighbours():
     images, sigma = noise(), torch.tensor([0.4, 1.7])
-    got = aug.gaussian_blur(images, sigma)
+    got = reference.gaussian_blur(images, sigma)
     for image, blurred, s in zip(images, got, sigma.tolist(), strict=True):
         x, y = (np.exp(-0.5 * (np.arange(-r, r + 1) / s) ** 2) for r in (2, 4))
         kernel = np.outer(y / y.sum(), x / x.sum())
@@ -80,7 +81,7 @@ def test_crop_is_pillows(box):
     top, left, height, width = box
     images = noise(1)
     shares = torch.tensor([[top / 24, left / 40, height / 24, width / 40]])
-    got = aug.resized_crop(images, shares)[0]
+    got = reference.resized_crop(images, shares)[0]
     cut = pillow(images[0]).crop((left, top, left + width, top + height))
     wanted = tensor(cut.resize((40, 24), Image.Resampling.BILINEAR))
     assert (got.int() - wanted.int()).abs().max() <= 1
@@ -91,13 +92,13 @@ def test_central_crop_is_columns_42_to_340():
     wanted = tensor(pillow(images[0]).crop((42, 0, 341, 224)).resize((384, 224), 2))
     assert (central_crop(images)[0].int() - wanted.int()).abs().max() <= 1
     boxes = torch.from_numpy(aug._central_boxes(1))
-    assert (aug.resized_crop(images, boxes)[0].int() - wanted.int()).abs().max() <= 1
+    assert (reference.resized_crop(images, boxes)[0].int() - wanted.int()).abs().max() <= 1
 
 
 def test_sharpness_is_pillows():
     image = noise(1)[0]
-    wanted = tensor(ImageEnhance.Sharpness(pillow(image)).enhance(aug.SHARPNESS)).int()
-    got = aug.adjust_sharpness(image[None])[0].int()
+    wanted = tensor(ImageEnhance.Sharpness(pillow(image)).enhance(reference.SHARPNESS)).int()
+    got = reference.adjust_sharpness(image[None])[0].int()
     assert (got - wanted).abs()[:, 1:-1, 1:-1].max() <= 1
     assert torch.equal(got[:, 0], image[:, 0].int())  # border pixels stay
 
@@ -154,21 +155,23 @@ def test_the_originals_draw_is_shared_for_500_calls():
 def test_augment_applies_every_image_its_own_draw():
     images = noise(6)
     draws = _draws(3)
-    together = aug.augment(images, draws)
+    together = reference.augment_reference(images, draws.parameters())
     for i in range(6):
-        assert torch.equal(together[i : i + 1], aug.augment(images[i : i + 1], draws[i : i + 1]))
+        alone = reference.augment_reference(images[i : i + 1], draws[i : i + 1].parameters())
+        assert torch.equal(together[i : i + 1], alone)
     assert together.dtype == torch.uint8 and (together != images).float().mean() > 0.5
 
 
 def test_augment_follows_the_order_of_the_transforms():
     """One image by hand: jitter in its drawn order, blur, crop, posterisation, sharpness."""
     images, draws = noise(1), _draws(1)[:1]
-    parts = (aug.adjust_brightness, aug.adjust_contrast, aug.adjust_saturation, aug.adjust_hue)
+    parts = (reference.adjust_brightness, reference.adjust_contrast,
+             reference.adjust_saturation, reference.adjust_hue)  # fmt: skip
     x = images
     for part in draws.order[0]:
         x = parts[part](x, factors(float(draws.factors[0, part])))
-    x = aug.gaussian_blur(x, torch.from_numpy(draws.sigma))
-    x = aug.resized_crop(x, torch.from_numpy(draws.box)) & int(draws.posterize[0])
+    x = reference.gaussian_blur(x, torch.from_numpy(draws.sigma))
+    x = reference.resized_crop(x, torch.from_numpy(draws.box)) & int(draws.posterize[0])
     if draws.sharpen[0]:
-        x = aug.adjust_sharpness(x)
-    assert torch.equal(aug.augment(images, draws), x)
+        x = reference.adjust_sharpness(x)
+    assert torch.equal(reference.augment_reference(images, draws.parameters()), x)

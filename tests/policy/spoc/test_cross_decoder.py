@@ -38,7 +38,7 @@ def test_it_is_pytorchs_decoder(has_padding):
     causal = torch.ones(5, 5, dtype=torch.bool).triu(1)
     with torch.no_grad():
         want = theirs(x, text, tgt_mask=causal, memory_key_padding_mask=pads)
-        bias = torch.zeros(2, 7).masked_fill(pads, float("-inf")) if has_padding else None
-        steps = StepText(tokens=text, index=torch.arange(2).repeat_interleave(5), bias=bias)
+        lengths = torch.tensor([7, 4]) if has_padding else None
+        steps = StepText(tokens=text, index=torch.arange(2).repeat_interleave(5), lengths=lengths)
         got = ours(x, steps, torch.zeros(2, 5, dtype=torch.int64), None, 0)
     torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)

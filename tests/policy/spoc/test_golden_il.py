@@ -133,12 +133,11 @@ def test_images(imitated, load_npz):
     encoder = imitated.image_encoder
     row0 = encoder.vit.grid_positions(16, 27).view(16, 27, -1)[0, :, :16]
     assert_golden(row0, data["position_embedding_row0"])
-    chw = torch.from_numpy(images).permute(0, 3, 1, 2)
     with torch.no_grad():
-        assert_golden(encoder.pooled(chw), data["pooled"])
-        weight, bias = encoder._folded()
-        patches = encoder.vit(encoder._sized(chw[:1]).float(), weight, bias)
-    every = patches[0].flatten(1).t()[::37]
+        pooled = encoder.pooled(torch.from_numpy(images))
+        assert_golden(pooled.transpose(1, 2).unflatten(2, (7, 12)), data["pooled"])
+        patches = encoder.vit.norm(encoder.tokens(torch.from_numpy(images[:1]))[:, 1:])
+    every = patches[0][::37]
     assert_golden(every, data["patch_tokens_image0_every_37th"])
     frames = torch.from_numpy(images)[None]  # two cameras of one step
     packed = imitated.encode_frames(frames).view(2, 84, 384)
