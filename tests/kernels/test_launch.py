@@ -1,5 +1,8 @@
 """The switch between paths, and what a launch is given."""
 
+import ast
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -52,3 +55,13 @@ def test_a_recording_notes_launches_and_does_nothing(monkeypatch):
         CONFIGS["fwd", 8, 2], CONFIGS["bwd", 8, 2]
     ]  # fmt: skip
     assert record.launches[0].args["size_q"] == 181
+
+
+def test_no_kernel_has_an_argument_that_triton_takes_for_its_own():
+    """An argument called ``params`` was overwritten by the launcher of Triton 3.6."""
+    names = set()
+    for path in (Path(_launch.__file__).parent).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name.endswith("_kernel"):
+                names |= {argument.arg for argument in node.args.args}
+    assert names and not names & {"params", "options", "specialization", "grid", "warmup"}
