@@ -8,9 +8,9 @@ from typing import IO
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from flare.video.conversion import Converter
 from flare.video.encoding import CODECS, Encoder
 
 FPS = 5  # of the original's evaluation videos; a step has no duration of its own
@@ -121,10 +121,8 @@ def _collect(
 
 
 def _rgb(frame: "av.VideoFrame", size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """[H, W, 3]. A converter for each picture, PyAV's own way, costs ten times the conversion."""
-    if not hasattr(_local, "reformatter"):
-        _local.reformatter = VideoReformatter()
-    height, width = size or (frame.height, frame.width)
-    scaled = _local.reformatter.reformat(frame, width, height, "rgb24", interpolation="AREA")
-    picture: NDArray[np.uint8] = scaled.to_ndarray()
+    """[H, W, 3] of a decoded frame, by this thread's converter."""
+    if not hasattr(_local, "converter"):
+        _local.converter = Converter()
+    picture: NDArray[np.uint8] = _local.converter.convert(frame, "rgb24", size).to_ndarray()
     return picture

@@ -148,8 +148,7 @@ class CloneRun:
             result = evaluate_policy(
                 self.cloner.acting_policy(), worlds, mixture, frozen,
                 agent.vocabulary(self.processors), stage="pretrain", split="val",
-                house_facts=[(house.source, house.num_rooms) for house in houses],
-                seed=self.cloner.seed,
+                houses=houses, seed=self.cloner.seed,
             )  # fmt: skip
             assert result is not None  # nothing stops it
             return result.success_rate
