@@ -126,6 +126,11 @@ class Cloner:
             f"cuda:{ranks.local}" if config.device == "cuda" else config.device
         )
         self.policy = policy.to(self.device)
+        dtype: torch.dtype = getattr(torch, config.precision)
+        # Forward and backward in half precision, the step in float32: on a copy of the weights.
+        self._working = self.policy
+        if dtype != torch.float32:
+            self._working = copy.deepcopy(self.policy).to(dtype)
         self._vocabulary = vocabulary
         self._size = (agent.camera.height, agent.camera.width)
         actions = ActionSpec(agent.action_names)
@@ -148,11 +153,13 @@ class Cloner:
         Raises: UserError for a loss or gradient that is not finite, or an action that the policy
             lacks.
         """
-        self.policy.train()
+        self._working.train()
+        self._copy_weights()
         torch.manual_seed(int(keyed_bits(self.seed, self.ranks.rank, number, 0, _DROPOUT)) >> 1)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.rate_at(number)
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self._working.parameters():
+            parameter.grad = None
         sums = torch.zeros(3, device=self.device, dtype=torch.float64)  # loss, hits, steps
         for index, batch in enumerate(batches):
             sums += self._backward(batch, number * len(batches) + index)
@@ -181,20 +188,25 @@ class Cloner:
         obs = self._observation(batch, valid, pass_number)
         episode_start = torch.zeros_like(valid)
         episode_start[0] = True
-        logits = self.policy.evaluate_logits(obs, episode_start)
+        logits = self._working.evaluate_logits(obs, episode_start)
         each = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
         loss = (each * valid.flatten()).sum()
         hits = ((logits.argmax(-1) == wanted) & valid).sum()
         return loss, torch.stack([loss.detach().double(), hits.double(), valid.sum().double()])
 
     def _backward(self, batch: WindowBatch, pass_number: int) -> Tensor:
-        dtype = getattr(torch, self.config.precision)
-        mixed = self.config.precision != "float32"
-        with torch.autocast(self.device.type, dtype if mixed else None, enabled=mixed):
-            loss, sums = self.loss_sums(batch, pass_number)
+        loss, sums = self.loss_sums(batch, pass_number)
         # Half precision wants numbers near one: a mean over about as many steps as there are.
         torch.autograd.backward(self.scaler.scale(loss / self._nominal))
         return sums
+
+    @torch.no_grad()
+    def _copy_weights(self) -> None:
+        if self._working is not self.policy:
+            for master, working in zip(
+                self.policy.parameters(), self._working.parameters(), strict=True
+            ):
+                working.copy_(master)
 
     @property
     def _nominal(self) -> float:
@@ -202,16 +214,16 @@ class Cloner:
 
     def _apply(self, steps: float) -> float:
         """Add the gradients of all processes, make them those of the mean, and move."""
-        self.scaler.unscale_(self.optimizer)
-        moving = [p for p in self.trained if p.grad is not None]
-        flat = torch.cat([p.grad.flatten().float() for p in moving if p.grad is not None])
+        pairs = zip(self.policy.parameters(), self._working.parameters(), strict=True)
+        made = [(master, working.grad) for master, working in pairs if working.grad is not None]
+        flat = torch.cat([grad.flatten().float() for _, grad in made])
         self.ranks.add(flat)
         flat *= self._nominal / steps
-        offset = 0
-        for parameter in moving:
-            size = parameter.numel()
-            parameter.grad = flat[offset : offset + size].view_as(parameter).to(parameter.dtype)
-            offset += size
+        moving = [master for master, _ in made]
+        parts = torch.split(flat, [master.numel() for master in moving])
+        for parameter, part in zip(moving, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+        self.scaler.unscale_(self.optimizer)
         limit = self.config.max_grad_norm or math.inf
         norm = float(nn.utils.clip_grad_norm_(moving, limit))
         if not math.isfinite(norm) and not self.scaler.is_enabled():
@@ -240,14 +252,14 @@ class Cloner:
     def _features(self, batch: WindowBatch, pass_number: int) -> Tensor:
         frames = self._to(batch.frames).transpose(0, 1)
         if not self.config.augment:
-            return self.policy.encode_frames(frames.flatten(0, 1)).view(*frames.shape[:2], -1)
+            return self._working.encode_frames(frames.flatten(0, 1)).view(*frames.shape[:2], -1)
         # A window keeps its draw: one pass of the encoder a step, over all windows and cameras.
         windows = np.arange(len(batch.instructions))
         stream = np.full(len(windows), pass_number * self.ranks.count + self.ranks.rank)
         draws = self.policy.draw_augmentations(
             self.seed + _AUGMENT, windows, stream, call=pass_number
         )
-        return torch.stack([self.policy.encode_frames(step, draws) for step in frames])
+        return torch.stack([self._working.encode_frames(step, draws) for step in frames])
 
     def _to(self, array: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)

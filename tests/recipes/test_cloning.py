@@ -101,7 +101,9 @@ def test_a_policy_of_fewer_actions_learns_from_data_that_keeps_to_them():
         cloner.step(0, [WindowBatch.of(make_windows((40,)))])
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "precision", ["float32", "bfloat16", pytest.param("float16", marks=pytest.mark.slow)]
+)
 def test_a_batch_is_learnt_by_heart(precision):
     cloner = make_cloner(learning_rate=1e-2, precision=precision)
     batch = WindowBatch.of(make_windows((4, 3)))
