@@ -1,6 +1,8 @@
 """The switch between paths, and what a launch is given."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,26 @@ def test_no_kernel_has_an_argument_that_triton_takes_for_its_own():
             if isinstance(node, ast.FunctionDef) and node.name.endswith("_kernel"):
                 names |= {argument.arg for argument in node.args.args}
     assert names and not names & {"params", "options", "specialization", "grid", "warmup"}
+
+
+WITHOUT_TRITON = """
+import importlib.util
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "triton" else real(name, *rest)
+import torch
+from flare.kernels import _launch, augment_patches, decode_attention, flat_adam, gae, ppo_loss
+from flare.kernels.attention import attention
+from flare.kernels.pool_attention import pool_attention
+q = torch.randn(1, 3, 2, 4)
+assert not _launch.HAS_TRITON
+assert attention(q, q, q, causal=True).shape == q.shape
+place = torch.zeros(1, dtype=torch.int64)
+cache = torch.zeros(1, 5, 2, 4)
+decode_attention.decode_attention(q[:, 0], q[:, 0], q[:, 0], cache, cache, place=place,
+                                  kv_len=place + 1)
+assert pool_attention(q[:, :, 0], q[:, :, 0]).shape == (1, 3, 4)
+"""
+
+
+def test_everything_works_without_triton():
+    subprocess.run([sys.executable, "-c", WITHOUT_TRITON], check=True)
