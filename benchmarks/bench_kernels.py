@@ -4,8 +4,9 @@ First every kernel is compared with float64; one that is wrong is not timed. The
 ceilings are measured (a large copy, a large bfloat16 product), then ours and the other ways in
 turns: medians of single calls between events, on rotating inputs that do not fit the L2, forward
 and backward apart, what is bound by launches as replays of a CUDA graph. The table stands beside
-the predictions of kernel_predictions.py, which were committed before the first run. JSON goes to
-``--out`` and to the last line that is printed.
+the predictions of kernel_predictions.py, which were committed before the first run. Then the whole
+policy: a captured rollout step and an update, by the kernels and by PyTorch. JSON goes to ``--out``
+and to the last line that is printed.
 
 Without a GPU the same runs at tiny sizes in Triton's interpreter, where times mean nothing.
 """
@@ -255,10 +256,15 @@ def main() -> int:
                 if device.type == "cuda":
                     torch.cuda.empty_cache()
                     torch.compiler.reset()  # it compiles one function only so often
+    whole: list[dict[str, Any]] = []
+    if device.type == "cuda" and not arguments.case:
+        from benchmarks.kernel_end_to_end import measure_all  # needs the policy, not kernels alone
+
+        whole = measure_all(device)
     run = {
         "bench": "kernels", "machine": describe_machine(), "gpu": describe(device),
         "commit": git("rev-parse", "HEAD"), "ceilings": limit,
-        "seconds": time.perf_counter() - start, "cases": results,
+        "seconds": time.perf_counter() - start, "cases": results, "end_to_end": whole,
     }  # fmt: skip
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

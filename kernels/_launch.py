@@ -188,7 +188,8 @@ def launch(
     """Run a kernel on the device of its tensors.
 
     Args:
-        kernel: of ``jit``; takes by name what it needs of args and config.blocks.
+        kernel: of ``jit``; takes by name what it needs of args and config.blocks. None of its
+            arguments may be called ``params``: Triton 3.6 has a variable of that name there.
         grid: programs along up to three axes; an empty grid does nothing.
         args: tensors (or None) and numbers; bool and str become constants.
         config: sizes.

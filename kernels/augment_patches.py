@@ -111,9 +111,9 @@ def _channel(hue, saturation, value, offset):
 
 
 @jit
-def _one_part(red, green, blue, part, params, mean):
+def _one_part(red, green, blue, part, table, mean):
     """One part of the jitter; ``part`` is the same for a whole program."""
-    factor = tl.load(params + 4 + part)
+    factor = tl.load(table + 4 + part)
     if part == 3:
         red, green, blue = _turned(red, green, blue, factor)
     else:
@@ -130,10 +130,10 @@ def _one_part(red, green, blue, part, params, mean):
 
 
 @jit
-def luma_kernel(images, params, partial, size, BLOCK: tl.constexpr):
+def luma_kernel(images, table, partial, size, BLOCK: tl.constexpr):
     """Sums of the luma that contrast meets: partial [M, programs] int32; axis 1 is the image."""
     m = tl.program_id(1).to(tl.int64)
-    params += m * _NUMBERS
+    table += m * _NUMBERS
     p = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     at = images + m * size * 3 + p * 3
     red = tl.load(at, mask=p < size, other=0).to(tl.float32)
@@ -141,21 +141,21 @@ def luma_kernel(images, params, partial, size, BLOCK: tl.constexpr):
     blue = tl.load(at + 2, mask=p < size, other=0).to(tl.float32)
     is_before = 1
     for turn in range(4):
-        part = tl.load(params + turn).to(tl.int32)
+        part = tl.load(table + turn).to(tl.int32)
         is_before = tl.where(part == _CONTRAST, 0, is_before)
         if is_before == 1:
-            red, green, blue = _one_part(red, green, blue, part, params, 0.0)
+            red, green, blue = _one_part(red, green, blue, part, table, 0.0)
     luma = tl.where(p < size, _luma(red, green, blue), 0.0).to(tl.int32)
     tl.store(partial + m * tl.num_programs(0) + tl.program_id(0), tl.sum(luma, 0))
 
 
 @jit
 def jitter_kernel(
-    images, params, partial, out, size, programs, BLOCK: tl.constexpr, BLOCK_P: tl.constexpr
+    images, table, partial, out, size, programs, BLOCK: tl.constexpr, BLOCK_P: tl.constexpr
 ):
     """The four parts of the jitter; axis 1 is the image."""
     m = tl.program_id(1).to(tl.int64)
-    params += m * _NUMBERS
+    table += m * _NUMBERS
     part_sums = tl.arange(0, BLOCK_P)
     sums = tl.load(partial + m * programs + part_sums, mask=part_sums < programs, other=0)
     mean = tl.div_rn(tl.sum(sums, 0).to(tl.float32), size.to(tl.float32))
@@ -165,8 +165,8 @@ def jitter_kernel(
     green = tl.load(at + 1, mask=p < size, other=0).to(tl.float32)
     blue = tl.load(at + 2, mask=p < size, other=0).to(tl.float32)
     for turn in range(4):
-        part = tl.load(params + turn).to(tl.int32)
-        red, green, blue = _one_part(red, green, blue, part, params, mean)
+        part = tl.load(table + turn).to(tl.int32)
+        red, green, blue = _one_part(red, green, blue, part, table, mean)
     into = out + m * size * 3 + p * 3
     tl.store(into, red.to(tl.uint8), mask=p < size)
     tl.store(into + 1, green.to(tl.uint8), mask=p < size)
@@ -183,12 +183,12 @@ def _round(x):
 
 @jit
 def blur_kernel(
-    images, params, out, height, width, BLOCK: tl.constexpr,
+    images, table, out, height, width, BLOCK: tl.constexpr,
     HALF_X: tl.constexpr, HALF_Y: tl.constexpr,
 ):  # fmt: skip
     """Both passes of the blur; axis 1 is the image."""
     m = tl.program_id(1).to(tl.int64)
-    weights = params + m * _NUMBERS + 14
+    weights = table + m * _NUMBERS + 14
     e = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     line = width * 3
     alive = e < height * line
@@ -236,12 +236,12 @@ def _cropped(images, box, bits, y, x, channel, height, width, alive):
 
 @jit
 def crop_kernel(
-    images, params, out, height, width, top, left, columns, elements,
+    images, table, out, height, width, top, left, columns, elements,
     PATCH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Crop, posterise, sharpen; axis 1 is the image. PATCH: pixels of a side, 0 writes images."""
     m = tl.program_id(1).to(tl.int64)
-    params += m * _NUMBERS
+    table += m * _NUMBERS
     e = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     alive = e < elements
     if PATCH:
@@ -253,10 +253,10 @@ def crop_kernel(
     else:
         y, x, channel = e // (width * 3), e % (width * 3) // 3, e % 3
     images += m * height * width * 3
-    bits = tl.load(params + 12).to(tl.int32)
-    box = params + 8
+    bits = tl.load(table + 12).to(tl.int32)
+    box = table + 8
     value = _cropped(images, box, bits, y, x, channel, height, width, alive)
-    if tl.load(params + 13) != 0.0:
+    if tl.load(table + 13) != 0.0:
         is_inner = (y > 0) & (y < height - 1) & (x > 0) & (x < width - 1)
         total = tl.zeros([BLOCK], tl.float32)
         for i in tl.static_range(9):
@@ -292,12 +292,12 @@ def _augmented(
     partial = images.new_empty(count, programs, dtype=torch.int32)
     jittered, blurred = torch.empty_like(images), torch.empty_like(images)
     out = images.new_empty(shape, dtype=dtype)
-    args: dict[str, object] = {"images": images, "params": params, "size": size}
+    args: dict[str, object] = {"images": images, "table": params, "size": size}
     launch(luma_kernel, (programs, count), {**args, "partial": partial}, _MEAN_CONFIG)
     args.update(partial=partial, out=jittered, programs=programs)
     args.update(BLOCK_P=next_power_of_2(programs))
     launch(jitter_kernel, (cdiv(size, _BLOCK), count), args, CONFIG)
-    sizes = {"params": params, "height": height, "width": width}
+    sizes = {"table": params, "height": height, "width": width}
     halves = {"HALF_X": BLUR_KERNEL[0] // 2, "HALF_Y": BLUR_KERNEL[1] // 2}
     grid = (cdiv(3 * size, _BLOCK), count)
     launch(blur_kernel, grid, {"images": jittered, "out": blurred, **sizes, **halves}, CONFIG)

@@ -16,6 +16,7 @@ Sources: Kingma and Ba 2015, algorithm 1; the clipping is torch.nn.utils.clip_gr
 
 # mypy: disable-error-code="no-untyped-def"
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -39,7 +40,8 @@ def square_sum_kernel(grads, partial, count, BLOCK: tl.constexpr):
 
 @jit
 def adam_kernel(
-    params, grads, first, second, steps, norm, alive, count, lr, beta1, beta2, eps, max_norm,
+    values, grads, first, second, steps, norm, alive, count, lr, beta1, beta2, log_beta1,
+    log_beta2, eps, max_norm,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One program per BLOCK numbers; steps [1] counts the steps so far, this one included."""
@@ -47,19 +49,20 @@ def adam_kernel(
         i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
         mask = i < count
         clip = tl.minimum(max_norm / (tl.load(norm) + 1e-6), 1.0)
-        step = tl.load(steps)
+        step = tl.load(steps).to(tl.float64)
         g = tl.load(grads + i, mask=mask, other=0.0).to(tl.float32) * clip
         m = tl.load(first + i, mask=mask, other=0.0)
         v = tl.load(second + i, mask=mask, other=0.0)
         m = beta1 * m + (1.0 - beta1) * g
         v = beta2 * v + (1.0 - beta2) * g * g
-        scale1 = 1.0 - tl.exp2(step * tl.log2(beta1))
-        scale2 = 1.0 - tl.exp2(step * tl.log2(beta2))
-        p = tl.load(params + i, mask=mask, other=0.0).to(tl.float32)
+        # 1 - βᵗ loses its digits in float32 while t is small.
+        scale1 = (1.0 - tl.exp(step * log_beta1)).to(tl.float32)
+        scale2 = (1.0 - tl.exp(step * log_beta2)).to(tl.float32)
+        p = tl.load(values + i, mask=mask, other=0.0).to(tl.float32)
         p -= lr / scale1 * m / (tl.sqrt(v) / tl.sqrt(scale2) + eps)
         tl.store(first + i, m, mask=mask)
         tl.store(second + i, v, mask=mask)
-        tl.store(params + i, p.to(params.dtype.element_ty), mask=mask)
+        tl.store(values + i, p.to(values.dtype.element_ty), mask=mask)
 
 
 class _Flat:
@@ -233,9 +236,10 @@ def _adam(
     steps = flat.steps[run[0] : run[0] + 1]
     if uses_triton(values):
         args = {
-            "params": values, "grads": grads, "first": first, "second": second, "steps": steps,
+            "values": values, "grads": grads, "first": first, "second": second, "steps": steps,
             "norm": norm, "alive": alive, "count": len(values), "lr": group["lr"],
-            "beta1": beta1, "beta2": beta2, "eps": group["eps"], "max_norm": max_norm,
+            "beta1": beta1, "beta2": beta2, "log_beta1": math.log(beta1),
+            "log_beta2": math.log(beta2), "eps": group["eps"], "max_norm": max_norm,
         }  # fmt: skip
         grid = (cdiv(len(values), _STEP_CONFIG.blocks["BLOCK"]),)
         launch(adam_kernel, grid, args, _STEP_CONFIG)

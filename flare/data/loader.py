@@ -42,6 +42,8 @@ class ChoresConfig:
     preset: str = ""  # "CHORES" or "CHORESNAV": the original's mixtures
     split: str = "train"
     max_samples: int | None = None  # episodes of each task
+    # Height and width that videos must have, px, as the original's 224 384; None: any.
+    stored_size: tuple[int, int] | None = None
     num_workers: int = 4  # threads that read windows
     prefetch: int = 2  # batches read ahead
     max_bad_share: float = 0.01  # of all episodes; more that cannot be read end the run
@@ -132,7 +134,7 @@ class WindowLoader:
             batch_size: windows a batch, B.
             seed: of order and windows.
             num_cameras: 1 or 2.
-            size: height and width that frames must have, px.
+            size: height and width to scale frames to, px; None: as stored.
             rank: this process's number, of ``num_ranks`` that share each gradient step.
             num_ranks: processes; together they read what one with B times as many would.
             tell: called with a line for each episode that cannot be read.
@@ -211,6 +213,7 @@ class WindowLoader:
             return read_window(
                 sample, key, self._config.window,
                 last_prob=last_prob, num_cameras=self._num_cameras, size=self._size,
+                stored_size=self._config.stored_size,
             )  # fmt: skip
         except _BROKEN as error:
             self.faults.add(sample, error)

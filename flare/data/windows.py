@@ -137,6 +137,7 @@ def find_samples(
 def read_window(
     sample: Sample, key: tuple[int, int, int], config: WindowConfig,
     *, last_prob: float = 0.0, num_cameras: int = 2, size: tuple[int, int] | None = None,
+    stored_size: tuple[int, int] | None = None,
 ) -> Window:  # fmt: skip
     """Read one window; of the videos only what lies between its key frame and its end.
 
@@ -146,7 +147,8 @@ def read_window(
         config: how to cut.
         last_prob: chance of the episode's last window.
         num_cameras: 1 navigation, 2 manipulation too.
-        size: height and width, px, that frames must have; None: any.
+        size: height and width to scale frames to, px; None: as stored.
+        stored_size: height and width that videos must have, px; None: any.
 
     Raises: OSError, KeyError, ValueError, TypeError, RuntimeError, av.FFmpegError for an episode
         that is missing or damaged.
@@ -155,12 +157,9 @@ def read_window(
     steps = chosen_steps(actions[1:], key, config, last_prob)
     cameras = [
         read_frames(sample.folder / video_name(camera, sample.episode), steps.tolist(),
-                    len(actions))
+                    len(actions), size=size, stored_size=stored_size)
         for camera in CAMERAS[:num_cameras]
     ]  # fmt: skip
-    for frames in cameras:
-        if size is not None and frames.shape[1:3] != size:
-            raise ValueError(f"has frames of {frames.shape[1:3]}, not {size}")
     shift = _integer(max(config.time_range - len(steps), 0) + 1, key, _SHIFT)
     verbs = int(keyed_bits(*_at(key), draw=_VERB) >> np.uint64(32))
     return Window(

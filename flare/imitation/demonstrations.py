@@ -77,6 +77,16 @@ class Demonstrations:
                 file=str(path), mend="write one with flare collect",
             ) from error  # fmt: skip
 
+    def check_frames(self, wanted: tuple[int, ...], file: Path) -> None:
+        """Raise UserError unless frames have the shape [C, H, W, 3] that a policy sees."""
+        if self.frames.shape[1:] != wanted:
+            raise UserError(
+                f"holds frames of {list(self.frames.shape[1:])} where the policy sees "
+                f"{list(wanted)}",
+                file=file,
+                mend="give the world.camera that they were collected with, or collect anew",
+            )
+
     def check(self) -> None:
         """Raise ValueError unless the arrays belong together and hold what they should."""
         steps, offsets = len(self.actions), self.offsets

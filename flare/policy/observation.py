@@ -21,6 +21,10 @@ class Observation:
         """The rows ``index`` ([n] int64 or bool) of the first axis, copied."""
         return Observation(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
+    def select_envs(self, index: Tensor) -> "Observation":
+        """The environments ``index`` ([n] int64) of an observation over [T, N], copied."""
+        return Observation(**{f.name: getattr(self, f.name)[:, index] for f in fields(self)})
+
     def envs(self, start: int, stop: int) -> "Observation":
         """Environments start to stop of an observation over [T, N], as views."""
         return Observation(**{f.name: getattr(self, f.name)[:, start:stop] for f in fields(self)})

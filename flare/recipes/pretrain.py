@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from flare.agent import AgentConfig
+from flare.agent import AgentConfig, load_agent
 from flare.assembly import (
     TaskConfig,
     WorldConfig,
@@ -17,13 +17,15 @@ from flare.assembly import (
     make_sampler,
     make_worlds,
 )
-from flare.checkpoint import Checkpoint, save_checkpoint
-from flare.config import to_dict
+from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from flare.config import from_dict, to_dict
 from flare.console import Console
 from flare.errors import UserError
 from flare.imitation.demonstrations import Demonstrations
 from flare.metrics import MetricsLog
 from flare.policy.config import small_preset
+from flare.recipes.clone_run import CloneRun, open_windows
+from flare.recipes.cloning import Cloner, CloningConfig, Ranks
 from flare.recipes.encoder import EncoderConfig, LabelledViews, pretrain_encoder
 from flare.recipes.imitate import ImitationConfig, imitate
 from flare.rng import check_seed
@@ -41,8 +43,15 @@ Critic = Literal["tower", "facts"]
 class PretrainConfig:
     """Configuration of ``flare pretrain``."""
 
-    houses: Path  # house file that the demonstrations come from; views for the encoder
-    demonstrations: Path  # file of flare collect
+    # File of flare collect, or a folder of trajectories in the published layout.
+    demonstrations: Path | None = None
+    # Policy to start from, a run or checkpoint folder, such as a new one of flare import --preset:
+    # it learns by the section cloning. None: a small policy learns by the sections encoder and
+    # imitation from a file.
+    checkpoint: Path | None = None
+    resume: Path | None = None  # run of cloning to go on with; its own config counts, not this one
+    # House file that the demonstrations come from; views for the small policy's encoder.
+    houses: Path | None = None
     max_houses: int | None = None
     runs: Path = Path("runs")
     name: str | None = None
@@ -53,6 +62,7 @@ class PretrainConfig:
     task: TaskConfig = field(default_factory=TaskConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
+    cloning: CloningConfig = field(default_factory=CloningConfig)
 
     def __post_init__(self) -> None:
         check_limit(self.max_houses)
@@ -158,13 +168,7 @@ def check_demonstrations(demonstrations: Demonstrations, agent: AgentConfig, fil
     Raises:
         UserError: frames of another shape, or an instruction with a word that the agent lacks.
     """
-    shape, wanted = demonstrations.frames.shape[1:], agent.camera.frame_shape
-    if shape != wanted:
-        raise UserError(
-            f"holds frames of {list(shape)} where the policy sees {list(wanted)}",
-            file=file,
-            mend="give the world.camera that they were collected with, or collect anew",
-        )
+    demonstrations.check_frames(agent.camera.frame_shape, file)
     known = set(agent.words)
     for sentence in demonstrations.instructions:
         unknown = [word for word in split_words(sentence) if word not in known]
@@ -178,6 +182,74 @@ def check_demonstrations(demonstrations: Demonstrations, agent: AgentConfig, fil
 
 def run_pretrain(config: PretrainConfig) -> int:
     """``flare pretrain``."""
+    if config.checkpoint is not None or config.resume is not None:
+        return _run_cloning(config)
+    return _run_small(config)
+
+
+def _run_cloning(config: PretrainConfig) -> int:
+    """Behaviour cloning of a policy that exists, new or resumed, on each rank."""
+    resumed: Checkpoint | None = None
+    if config.resume is not None:
+        resumed = load_checkpoint(config.resume)
+        resume = config.resume
+        config = replace(from_dict(resumed.recipe, PretrainConfig, file=resume), resume=resume)
+    if config.checkpoint is None or config.demonstrations is None:
+        raise UserError(
+            "is missing",
+            key="checkpoint" if config.checkpoint is None else "demonstrations",
+            mend="give --checkpoint and --demonstrations, or --resume RUN",
+        )
+    if config.num_threads:
+        torch.set_num_threads(config.num_threads)
+    agent, policy, start = load_agent(config.resume or config.checkpoint)
+    ranks = Ranks.of_environment()
+    with (
+        Console("pretrain") as console,
+        StopFlag() as stop,
+        ranks.joined(config.cloning.device),
+    ):
+        vocabulary = agent.vocabulary(start.processors)
+        cloner = Cloner(agent, policy, vocabulary, config.cloning, seed=config.seed, ranks=ranks)
+        source = open_windows(config.demonstrations, agent, cloner, console.message)
+        run = _cloning_folder(config) if ranks.rank == 0 else None
+        work = CloneRun(
+            agent=agent, cloner=cloner, source=source, processors=start.processors,
+            recipe=replace(config, resume=None), world=config.world, task=config.task, run=run,
+            console=console,
+        )  # fmt: skip
+        if resumed is not None:
+            work.resume(resumed)
+        with console.stage("cloning", total=config.cloning.num_steps, unit="steps") as stage:
+            finished = work.train(stage, lambda: stop.requested)
+        if run is not None:
+            console.message(f"saved {run.latest}")
+            if not finished:
+                console.message(
+                    f"stopped by {stop.reason}; go on with: flare pretrain --resume {run.path}"
+                )
+    return 0 if finished else 130
+
+
+def _cloning_folder(config: PretrainConfig) -> RunFolder:
+    if config.resume is not None:
+        return RunFolder.open(config.resume)
+    assert config.demonstrations is not None  # the caller asked
+    files = [path for path in (config.demonstrations, config.cloning.eval_houses) if path]
+    inputs = file_hashes([path for path in files if path.is_file()])
+    run = RunFolder.create(config.runs, config.name, prefix="pretrain")
+    run.describe(config, make_manifest(recipe="pretrain", seed=config.seed, inputs=inputs))
+    return run
+
+
+def _run_small(config: PretrainConfig) -> int:
+    """The small policy: its image encoder from free labels, then imitation of a file."""
+    if config.houses is None or config.demonstrations is None:
+        raise UserError(
+            "is missing",
+            key="houses" if config.houses is None else "demonstrations",
+            mend="give --houses and --demonstrations, or --checkpoint of a policy to start from",
+        )
     if not config.task.sampler.target_types:
         raise UserError(
             "is empty", key="task.sampler.target_types", mend="name the goal types to learn"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flare.errors import UserError, require, user_error_types
-from flare.policy.kv_cache import KVPrefix
+from flare.policy.kv_cache import KVPrefix, SharedCounterCache
 from flare.policy.observation import Observation
 from flare.policy.policy import Policy
 from flare.rng import keyed_uniform
@@ -91,6 +91,7 @@ class Rollout:
     prefix: KVPrefix | None
 
 
+_FRAMES = 1024  # steps that values are computed of at once: keeps activations in bounds
 # How shared memory holds features: NumPy has no bfloat16, so its bits go as integers.
 _NUMPY: dict[torch.dtype, np.dtype[Any]] = {
     torch.float32: np.dtype(np.float32),
@@ -186,6 +187,13 @@ class Collector:
         }
         self._tensors["features"] = self._tensors["features"].view(policy.feature_dtype)
         self.cache = policy.new_cache(n, max_len=self.mixture.max_steps)
+        # A critic tower that remembers nothing beyond a rollout stays out of it: its values come
+        # from one pass over the whole, as the update will compute them.
+        self._is_critic_late = (
+            policy.config.critic == "tower"
+            and config.memory == "reset"
+            and not isinstance(self.cache, SharedCounterCache)
+        )
         self.calls = 0  # steps of all worlds together so far
         self.episode = np.zeros(n, np.int64)  # per env, counts the episodes it has begun before
         self.shaping = Shaping(self.mixture, n)
@@ -267,7 +275,10 @@ class Collector:
                 uniforms = keyed_uniform(
                     self.sampler.seed, envs, self.episode, a["facts"][t]["step"], _ACTION_DRAW
                 )
-                out = self.policy.act(self._observation(t), self.cache, torch.from_numpy(uniforms))
+                out = self.policy.act(
+                    self._observation(t), self.cache, torch.from_numpy(uniforms),
+                    with_value=not self._is_critic_late,
+                )  # fmt: skip
                 self._tensors["action"][t] = out.action
                 self._tensors["log_prob"][t] = out.log_prob
                 self._tensors["value"][t] = out.value
@@ -289,8 +300,11 @@ class Collector:
             self._end_episodes(t, judged, timer)
         with timer("infer"):
             self._encode(self.config.num_steps)
-            last = self._observation(self.config.num_steps)
-            self._tensors["value"][-1] = self.policy.value(last, self.cache, torch.from_numpy(envs))
+            if self._is_critic_late:
+                self._evaluate_rollout()
+            else:
+                last, ids = self._observation(self.config.num_steps), torch.from_numpy(envs)
+                self._tensors["value"][-1] = self.policy.value(last, self.cache, ids)
         return self._finish(prefix, timer)
 
     def _end_episodes(self, t: int, judged: Judgement, timer: Timer) -> None:
@@ -301,8 +315,12 @@ class Collector:
             with timer("infer"):
                 self._encode(t + 1, cut)
                 ids = torch.from_numpy(cut)
-                obs = self._observation(t + 1).select(ids)
-                self._tensors["final_value"][t, ids] = self.policy.value(obs, self.cache, ids)
+                if self._is_critic_late:
+                    value = self._values(t + 2, ids)[-1]
+                else:
+                    obs = self._observation(t + 1).select(ids)
+                    value = self.policy.value(obs, self.cache, ids)
+                self._tensors["final_value"][t, ids] = value
         ended = np.flatnonzero(judged.terminated | judged.truncated)
         if len(ended) == 0:
             return
@@ -313,6 +331,17 @@ class Collector:
             self.episode[ended] += 1
             self.sensors.begin(ended, judged.truncated[ended])
             self._begin(ended, slot=t + 1)
+
+    def _values(self, num_slots: int, env_ids: Tensor) -> Tensor:
+        """Values [num_slots, n] of the first slots of some environments, as the update has them."""
+        obs = self._observation(slice(0, num_slots)).select_envs(env_ids)
+        return self.policy.evaluate_values(obs, self._episode_starts(num_slots)[:, env_ids])
+
+    def _evaluate_rollout(self) -> None:
+        """Values of every step and of the observation behind the last, some environments a time."""
+        slots = self.config.num_steps + 1
+        for ids in torch.split(torch.arange(self.worlds.num_envs), max(1, _FRAMES // slots)):
+            self._tensors["value"][:, ids] = self._values(slots, ids)
 
     def _record(self, env: int, t: int, judged: Judgement) -> FinishedEpisode:
         fact = self._arrays["facts"][t + 1, env]
@@ -354,15 +383,15 @@ class Collector:
             values=tensors["value"][:steps],
             advantages=tensors["advantage"],
             returns=tensors["return"],
-            episode_start=self._episode_starts(),
+            episode_start=self._episode_starts(steps),
             valid=tensors["valid"],
             prefix=prefix,
         )
 
-    def _episode_starts(self) -> Tensor:
-        """[T, N] bool: where the trajectory's number is new, or its first observation."""
-        index = self._tensors["traj_index"][: self.config.num_steps]
-        starts = self._tensors["time_step"][: self.config.num_steps] == 0
+    def _episode_starts(self, num_slots: int) -> Tensor:
+        """[num_slots, N] bool: where the trajectory's number is new, or its first observation."""
+        index = self._tensors["traj_index"][:num_slots]
+        starts = self._tensors["time_step"][:num_slots] == 0
         starts[1:] |= index[1:] != index[:-1]
         return starts
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from flare.atomic import PathLike, atomic_write
 from flare.errors import UserError
+from flare.video.conversion import Converter
 
 Picture = NDArray[np.uint8]  # [H, W, 3] with even H and W
 Codec = tuple[str, str, str]  # FFmpeg's name, container, MIME type
@@ -58,6 +59,7 @@ class Encoder:
         self._name, container, _ = codec
         self._output = av.open(out, "w", format=container)
         self._options, self._fps = dict(options), fps
+        self._converter = Converter()
         self._stream: av.VideoStream | None = None
 
     def add(self, picture: Picture) -> None:
@@ -70,7 +72,7 @@ class Encoder:
             added.pix_fmt = "yuv420p"
             added.codec_context.thread_count = 1  # the same bytes on every machine
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        self._output.mux(self._stream.encode(frame))
+        self._output.mux(self._stream.encode(self._converter.convert(frame, "yuv420p")))
 
     def close(self) -> None:
         """Write what was held back and the file's index."""

@@ -76,10 +76,13 @@ def test_short_episodes_are_whole_and_validation_keeps_its_time(episode):
     assert len(window) == LONG
     np.testing.assert_array_equal(window.time_ids, np.arange(LONG))
     assert window.actions[-1] == LONG % 20
-    one = read_window(episode, (0, 0, 0), WindowConfig(), num_cameras=1, size=(48, 64))
+    one = read_window(episode, (0, 0, 0), WindowConfig(), num_cameras=1, stored_size=(48, 64))
     assert one.frames.shape == (LONG, 1, 48, 64, 3)
-    with pytest.raises(ValueError, match="not"):
-        read_window(episode, (0, 0, 0), WindowConfig(), size=(224, 384))
+    small = read_window(episode, (0, 0, 0), WindowConfig(), size=(24, 32))
+    assert small.frames.shape == (LONG, 2, 24, 32, 3)
+    np.testing.assert_array_equal(levels(small, 1, 20), np.arange(LONG))
+    with pytest.raises(ValueError, match="48 x 64, not"):
+        read_window(episode, (0, 0, 0), WindowConfig(), stored_size=(224, 384))
 
 
 def test_the_last_window_comes_as_often_as_asked(episode):

@@ -1,5 +1,10 @@
 """The switch between paths, and what a launch is given."""
 
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -52,3 +57,36 @@ def test_a_recording_notes_launches_and_does_nothing(monkeypatch):
         CONFIGS["fwd", 8, 2], CONFIGS["bwd", 8, 2]
     ]  # fmt: skip
     assert record.launches[0].args["size_q"] == 181
+
+
+def test_no_kernel_has_an_argument_that_triton_takes_for_its_own():
+    """An argument called ``params`` was overwritten by the launcher of Triton 3.6."""
+    names = set()
+    for path in (Path(_launch.__file__).parent).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name.endswith("_kernel"):
+                names |= {argument.arg for argument in node.args.args}
+    assert names and not names & {"params", "options", "specialization", "grid", "warmup"}
+
+
+WITHOUT_TRITON = """
+import importlib.util
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "triton" else real(name, *rest)
+import torch
+from flare.kernels import _launch, augment_patches, decode_attention, flat_adam, gae, ppo_loss
+from flare.kernels.attention import attention
+from flare.kernels.pool_attention import pool_attention
+q = torch.randn(1, 3, 2, 4)
+assert not _launch.HAS_TRITON
+assert attention(q, q, q, causal=True).shape == q.shape
+place = torch.zeros(1, dtype=torch.int64)
+cache = torch.zeros(1, 5, 2, 4)
+decode_attention.decode_attention(q[:, 0], q[:, 0], q[:, 0], cache, cache, place=place,
+                                  kv_len=place + 1)
+assert pool_attention(q[:, :, 0], q[:, :, 0]).shape == (1, 3, 4)
+"""
+
+
+def test_everything_works_without_triton():
+    subprocess.run([sys.executable, "-c", WITHOUT_TRITON], check=True)
