@@ -1,8 +1,6 @@
 """AI2-THOR as Worlds: N envs over M worker processes, the others loading what comes next."""
 
 import os
-import time
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,27 +14,22 @@ from flare.specs import NAVIGATION_ACTIONS, ActionSpec, CameraSpec
 from flare.worlds.embedded import (
     EPISODE_DTYPE,
     FACTS_DTYPE,
-    GOALS,
     REPORT_DTYPE,
     WORLD_STATE_BYTES,
     FlareError,
     FollowedWorlds,
     House,
-    camera_settings,
     load_houses,
-    look_seeds,
 )
 from flare.worlds.thor.config import ThorConfig, crop_of
 from flare.worlds.thor.devices import device_map
+from flare.worlds.thor.loading import Loader
 from flare.worlds.thor.memory import FrameMemory, make_channel, write_houses
 from flare.worlds.thor.pool import Failure, Pool
 from flare.worlds.thor.worker_process import State, WorkerProcess
-from flare.worlds.thor_worker.channel import LOAD, MAX_HISTORY, PRESENT, STEP
+from flare.worlds.thor_worker.channel import MAX_HISTORY, PRESENT, STEP
 
 _STATE_BYTES = WORLD_STATE_BYTES + 4 + MAX_HISTORY  # the core's state, and what led to it
-_HOLD = GOALS.index("hold")
-
-_HOUSE_TRIES = 2  # loads of one reset before its episode is given up
 
 
 class ThorWorlds:
@@ -93,16 +86,12 @@ class ThorWorlds:
             (self._boxes_memory.fd, self._houses_memory.fd),
             self.devices,
         )
-        self._worker_of: list[WorkerProcess | None] = [None] * num_envs
-        self._noted_failures = 0  # of the pool's list
-        self._house_failures: Counter[int] = Counter()
+        self._loader = Loader(self.config, self._pool, self._channel, self._houses, num_envs)
         self._faulted = np.zeros(num_envs, np.bool_)
         self._has_no_start = np.zeros(num_envs, np.bool_)  # its reset failed
         self._history = np.zeros((num_envs, MAX_HISTORY), np.uint8)
         self._length = np.zeros(num_envs, np.int32)
-        self._announced: dict[int, NDArray[np.void]] = {}
         self._ahead = ThreadPoolExecutor(max_workers=1)
-        self._awaited: set[bytes] = set()  # episodes that a reset waits for
         self._needs_start = np.ones(num_envs, np.bool_)
 
     def _worker_config(self, executable: tuple[str, ...], num_workers: int) -> dict[str, Any]:
@@ -215,18 +204,18 @@ class ThorWorlds:
             )
         self._faulted = self._has_no_start.copy()
         envs = np.flatnonzero(~self._faulted)
-        workers = [w for env in envs if (w := self._worker_of[env]) is not None]
+        workers = [w for env in envs if (w := self._loader.worker_of[env]) is not None]
         for worker in self._too_large(workers):
             self._fault(worker)
         envs = np.flatnonzero(~self._faulted)
         self._send_step(envs, ids, frames, draw)
-        workers = [w for env in envs if (w := self._worker_of[env]) is not None]
+        workers = [w for env in envs if (w := self._loader.worker_of[env]) is not None]
         for worker in self._pool.wait(workers, self.config.step_timeout):
             self._fault(worker)
         self._follow(np.flatnonzero(~self._faulted), ids, facts)
         self._frames.collect(frames, envs if draw is None else envs[draw[envs]])
         self._pool.pump(is_urgent=False)
-        self._feed_spares()
+        self._loader.feed_spares()
 
     def expert_actions(self) -> NDArray[np.int64]:
         """[N] int64 policy ids of the shortest-path expert's next actions.
@@ -297,11 +286,10 @@ class ThorWorlds:
     def announce(self, env_ids: NDArray[np.int32], specs: NDArray[np.void]) -> None:
         """Tell which episodes these envs will start next, so that spares can load their houses."""
         for env, spec in zip(env_ids, specs, strict=True):
-            self._announced.pop(int(env), None)
-            self._announced[int(env)] = np.array([spec])
+            self._loader.announce(int(env), np.array([spec]))
             # What leads to the goal takes a moment to find; the core drops the GIL for it.
             self._ahead.submit(self._core.prepare, np.array([spec]))
-        self._feed_spares()
+        self._loader.feed_spares()
 
     @property
     def failures(self) -> list[Failure]:
@@ -311,7 +299,7 @@ class ThorWorlds:
     @property
     def quarantined(self) -> list[str]:
         """Houses that failed too often and are left out, by their sources."""
-        return [self._houses[house].source for house in sorted(self._bad_houses())]
+        return [self._houses[house].source for house in sorted(self._loader.bad_houses())]
 
     @property
     def lost_devices(self) -> list[int]:
@@ -346,10 +334,6 @@ class ThorWorlds:
             raise FlareError("an env id is listed twice")
         self._core.check(env_ids, specs)
 
-    def _bad_houses(self) -> set[int]:
-        limit = self.config.house_failures
-        return {house for house, count in self._house_failures.items() if count >= limit}
-
     def _start_episodes(
         self,
         env_ids: NDArray[np.int32],
@@ -359,128 +343,11 @@ class ThorWorlds:
         facts: NDArray[np.void],
     ) -> None:
         """Load, swap and present; ``history`` [n, K] are actions to play at once."""
-        for env in env_ids:
-            self._announced.pop(int(env), None)
-        tries = dict.fromkeys((int(env) for env in env_ids), 0)
-        todo = {int(env): np.array([spec]) for env, spec in zip(env_ids, specs, strict=True)}
-        self._awaited = {
-            spec.tobytes() + row.tobytes() for spec, row in zip(specs, history, strict=True)
-        }
-        past = {int(env): row for env, row in zip(env_ids, history, strict=True)}
         self._has_no_start[env_ids] = True
         self._needs_start[env_ids] = False
-        end = time.monotonic() + self.config.start_timeout + self.config.reset_timeout
-        while todo and time.monotonic() < end:
-            seen = int(self._channel.finished[0])
-            self._pool.pump()
-            self._pool.check_starts()
-            self._note_lost_loads(todo, tries)
-            for env in [e for e in todo if self._is_hopeless(todo[e], tries[e])]:
-                del todo[env]
-            for env, spec in list(todo.items()):
-                if self._serve(env, spec, past[env]):
-                    del todo[env]
-                    self._has_no_start[env] = False
-            self._feed_spares()
-            if todo:
-                self._pool.sleep(seen)
-        self._awaited.clear()
+        failed = self._loader.load(env_ids, specs, history)
+        self._has_no_start[np.setdiff1d(env_ids, failed)] = False
         self._present(env_ids, specs, history, frames, facts)
-
-    def _is_hopeless(self, spec: NDArray[np.void], tries: int) -> bool:
-        return int(spec["house"][0]) in self._bad_houses() or tries >= _HOUSE_TRIES
-
-    def _note_lost_loads(self, todo: dict[int, NDArray[np.void]], tries: dict[int, int]) -> None:
-        """Count houses whose load cost a worker, and forget workers that are gone."""
-        for failure in self._pool.failures[self._noted_failures :]:
-            if failure.doing == State.LOADING.value and failure.house >= 0:
-                self._house_failures[failure.house] += 1
-                for env, spec in todo.items():
-                    tries[env] += int(spec["house"][0]) == failure.house
-        self._noted_failures = len(self._pool.failures)
-        for env, worker in enumerate(self._worker_of):
-            if worker is not None and worker.state is State.DOWN:
-                self._worker_of[env] = None
-
-    def _serve(self, env: int, spec: NDArray[np.void], history: NDArray[np.uint8]) -> bool:
-        """Bind a worker that has the episode ready to the env; else have one load it."""
-        key = spec.tobytes() + history.tobytes()
-        holder = next((w for w in self._pool.workers if w.spec == key and w.state in _AHEAD), None)
-        if holder is not None:
-            if holder.state is not State.READY:
-                return False
-            self._bind(env, holder)
-            return True
-        own = self._worker_of[env]
-        if own is not None:
-            self._worker_of[env] = None
-            own.state, own.spec = State.FREE, None
-        free = self._free_workers(int(spec["house"][0]), is_urgent=True)
-        if free:
-            self._begin_load(free[0], spec, history, key)
-        return False
-
-    def _free_workers(self, house: int, *, is_urgent: bool = False) -> list[WorkerProcess]:
-        """Those with nothing to do, the ones that hold this house first; worn ones are replaced.
-
-        Where an env waits, one that has loaded what nobody waits for yet counts as free, last.
-        """
-        awaited = {spec.tobytes() for spec in self._announced.values()}
-        free = []
-        for worker in self._pool.workers:
-            is_idle = worker.state is State.FREE
-            is_stale = worker.state is State.READY and worker.spec not in self._awaited
-            if is_stale and not is_urgent and worker.spec in awaited:
-                continue
-            if not is_idle and not is_stale:
-                continue
-            if is_idle and self._pool.is_worn(worker):
-                self._pool.recycle(worker)
-                continue
-            free.append(worker)
-        return sorted(
-            free,
-            key=lambda w: (w.state is State.READY, w.spec in awaited, w.house != house),
-        )
-
-    def _bind(self, env: int, worker: WorkerProcess) -> None:
-        own = self._worker_of[env]
-        if own is not None and own is not worker and own.state is State.PLAYING:
-            own.state, own.spec = State.FREE, None
-        worker.state = State.PLAYING
-        self._worker_of[env] = worker
-        self._house_failures.pop(worker.house, None)
-
-    def _begin_load(
-        self, worker: WorkerProcess, spec: NDArray[np.void], history: NDArray[np.uint8], key: bytes
-    ) -> None:
-        box, one, house = worker.box, spec[0], int(spec["house"][0])
-        box["house"], box["x"], box["z"] = house, one["x"], one["z"]
-        box["yaw_deg"] = one["yaw_deg"]
-        for i, (pitch, fov) in enumerate(camera_settings(self._houses[house], spec)):
-            box["pitch_deg"][i], box["fov_deg"][i] = pitch, fov
-        box["material_seed"], box["light_seed"] = look_seeds(spec)
-        box["counts_manipulation"] = int(one["goal"]) == _HOLD and int(one["num_targets"]) > 0
-        box["num_targets"], box["targets"] = one["num_targets"], one["targets"]
-        box["num_history"] = len(history)
-        box["history"][: len(history)] = history
-        self._pool.load(worker, key, house, LOAD)
-        self._channel.announce()
-
-    def _feed_spares(self) -> None:
-        """Give announced episodes, oldest first, to processes that have nothing to do."""
-        if not self._announced:
-            return
-        ahead = {w.spec for w in self._pool.workers if w.state in _AHEAD}
-        bad = self._bad_houses()
-        for spec in self._announced.values():
-            key = spec.tobytes()
-            if key in ahead or int(spec["house"][0]) in bad:
-                continue
-            free = self._free_workers(int(spec["house"][0]))
-            if not free:
-                return
-            self._begin_load(free[0], spec, np.zeros(0, np.uint8), key)
 
     def _present(
         self,
@@ -495,7 +362,7 @@ class ThorWorlds:
         workers = self._request(good, PRESENT, frames, np.ones(self._num_envs, np.bool_))
         for worker in self._pool.wait(workers, self.config.step_timeout):
             self._has_no_start[self.env_of(worker)] = True
-            self._worker_of[self.env_of(worker)] = None
+            self._loader.worker_of[self.env_of(worker)] = None
         for row, env in enumerate(env_ids):
             one = env_ids[row : row + 1]
             self._length[env] = history.shape[1]
@@ -512,8 +379,8 @@ class ThorWorlds:
         self._frames.collect(frames, env_ids[~self._has_no_start[env_ids]])
 
     def _drop_nonsense(self, env: int) -> None:
-        worker = self._worker_of[env]
-        self._worker_of[env] = None
+        worker = self._loader.worker_of[env]
+        self._loader.worker_of[env] = None
         self._has_no_start[env] = self._faulted[env] = True
         if worker is not None:
             self._pool.lose(worker, "its report does not fit the house")
@@ -528,7 +395,7 @@ class ThorWorlds:
         draw: NDArray[np.bool_] | None,
     ) -> None:
         for env in envs:
-            worker = self._worker_of[env]
+            worker = self._loader.worker_of[env]
             assert worker is not None
             worker.box["action"] = ids[env]
             if self._length[env] < MAX_HISTORY:
@@ -550,7 +417,7 @@ class ThorWorlds:
         row, offsets = self._frames.place(frames, envs)
         workers = []
         for env, offset in zip(envs, offsets, strict=True):
-            worker = self._worker_of[env]
+            worker = self._loader.worker_of[env]
             assert worker is not None
             box = worker.box
             box["draw"], box["memory"], box["offset"] = draw[env], row, offset
@@ -571,15 +438,15 @@ class ThorWorlds:
 
     def _fault(self, worker: WorkerProcess) -> None:
         env = self.env_of(worker)
-        self._worker_of[env] = None
+        self._loader.worker_of[env] = None
         self._faulted[env] = self._has_no_start[env] = True
 
     def env_of(self, worker: WorkerProcess) -> int:
         """The env that a worker plays."""
-        return self._worker_of.index(worker)
+        return self._loader.worker_of.index(worker)
 
     def _reports(self, envs: NDArray[np.integer[Any]]) -> NDArray[np.void]:
-        indices = [w.index for env in envs if (w := self._worker_of[env]) is not None]
+        indices = [w.index for env in envs if (w := self._loader.worker_of[env]) is not None]
         return np.ascontiguousarray(self._channel.boxes["report"][indices]).view(REPORT_DTYPE)
 
     def _follow(
@@ -593,9 +460,6 @@ class ThorWorlds:
                 self._core.follow(rows[k : k + 1], ids[env : env + 1], reports[k : k + 1], facts)
             except FlareError:
                 self._drop_nonsense(int(env))
-
-
-_AHEAD = (State.LOADING, State.READY)
 
 
 def _report_of(specs: NDArray[np.void]) -> NDArray[np.void]:
