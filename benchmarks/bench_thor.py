@@ -195,16 +195,17 @@ def play_slow_houses(num_spares: int, folder: str) -> tuple[float, float]:
     worlds = ThorWorlds(items(), num_envs=1, config=config, camera=CAMERA)
     frames, facts = np.zeros((1, *CAMERA.frame_shape), np.uint8), np.zeros(1, worlds.facts_dtype)
     env, resets, steps = all_env_ids(1), [], 0
-    worlds.reset(env, episode_of(0), frames, facts)
+    starts = [episode_of(number) for number in range(SLOW_EPISODES + 1)]
+    worlds.reset(env, starts[0], frames, facts)
     begin = time.perf_counter()
     for episode in range(1, SLOW_EPISODES + 1):
-        worlds.announce(env, episode_of(episode))
+        worlds.announce(env, starts[episode])
         end = time.perf_counter() + SLOW_PLAY
         while time.perf_counter() < end:
             worlds.step(np.full(1, TURN), frames, facts)
             steps += 1
         since = time.perf_counter()
-        worlds.reset(env, episode_of(episode), frames, facts)
+        worlds.reset(env, starts[episode], frames, facts)
         resets.append(time.perf_counter() - since)
     rate = steps / (time.perf_counter() - begin)
     worlds.close()

@@ -113,18 +113,21 @@ std::span<std::uint8_t> Server::body(std::size_t bytes) {
 
 void Server::add_images(Field color, Field depth, Field ids, int camera,
                         const ImageRequest& request) {
-  const CameraImage& image = simulator_.image(camera, request);
+  CameraImage& image = simulator_.image(camera, request);
   const int height = simulator_.height;
   const int width = simulator_.width;
   const auto pixels = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
   const std::size_t channels = simulator_.options.is_rgba ? 4 : 3;
-  const auto rgb = body(pixels * channels);
-  if (channels == 4) {
-    flip_to_rgba(image.rgb.data(), rgb.data(), height, width);
-  } else {
-    flip(image.rgb.data(), rgb.data(), height, static_cast<std::size_t>(width) * 3);
+  if (image.message_revision != image.revision) {
+    image.message.resize(pixels * channels);
+    if (channels == 4) {
+      flip_to_rgba(image.rgb.data(), image.message.data(), height, width);
+    } else {
+      flip(image.rgb.data(), image.message.data(), height, static_cast<std::size_t>(width) * 3);
+    }
+    image.message_revision = image.revision;
   }
-  message_.fields.push_back({color, rgb});
+  message_.fields.push_back({color, image.message});
   if (request.depth) {
     const auto out = body(pixels * sizeof(float));
     flip(reinterpret_cast<const std::uint8_t*>(image.depth.data()), out.data(), height,
@@ -149,7 +152,7 @@ bool Server::send(const Pipe& out, const Reply& reply, const ImageRequest& reque
   write_metadata(metadata_, simulator_, reply, request, sequence_id_);
   message_.fields.push_back({Field::kMetadata, metadata_.bytes()});
   if (request.color) {
-    message_.bodies.reserve(3 * (static_cast<std::size_t>(simulator_.num_cameras()) + 1));
+    message_.bodies.reserve(2 * (static_cast<std::size_t>(simulator_.num_cameras()) + 1));
     for (int i = 0; i < simulator_.num_cameras(); ++i) {
       add_images(Field::kThirdPartyImage, Field::kThirdPartyDepth, Field::kThirdPartyIds, i,
                  request);

@@ -43,6 +43,8 @@ struct CameraImage {
   std::vector<float> depth;                 // [height, width] m
   std::vector<std::uint16_t> ids;           // [height, width]
   std::uint64_t revision = 0;               // of the simulator when it was drawn; 0: never
+  std::vector<std::uint8_t> message;        // rgb as it is sent
+  std::uint64_t message_revision = 0;       // of the image that `message` holds
   bool has_rgb = false, has_depth = false;  // ids there always are
 };
 
