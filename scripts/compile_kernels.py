@@ -103,12 +103,31 @@ def _inspect(cubin: bytes) -> dict[str, Any]:
     }
 
 
+def _check_binding(launch: Any, target: int, types: dict[str, str]) -> None:
+    """Ask Triton's own launcher, which a compilation passes by, what it makes of the arguments."""
+    import torch
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler.compiler import make_backend
+    from triton.runtime.jit import create_function_from_signature
+
+    kernel, backend = launch.kernel, make_backend(GPUTarget("cuda", target, 32))
+    bind = create_function_from_signature(kernel.signature, kernel.params, backend)
+    args = {
+        name: torch.empty(64, dtype=value.dtype) if isinstance(value, torch.Tensor) else value
+        for name, value in launch.args.items()
+    }
+    found = [kind for kind, *_ in bind(**args, **launch.config.options())[1]]
+    if found != list(types.values()):
+        raise SystemExit(f"{kernel.fn.__name__}: launched as {found}, compiled as {types}")
+
+
 def _compile(launch: Any, target: int) -> dict[str, Any]:
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
     types, constants, attributes = _signature(launch.kernel, launch.args)
+    _check_binding(launch, target, types)
     source = ASTSource(launch.kernel, types, constants, attributes)
     compiled = triton.compile(
         source, target=GPUTarget("cuda", target, 32), options=launch.config.options()
