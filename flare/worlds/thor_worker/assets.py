@@ -6,6 +6,7 @@ The public client 5.0.0 has no hook of its own for this.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import pickle
@@ -124,9 +125,28 @@ def _read_asset(path: str, extension: str) -> Any:
     with opener(path, "rb") as file:
         data = file.read()
     if extension.startswith(".pkl"):
-        return pickle.loads(data)
+        return _MeshUnpickler(io.BytesIO(data)).load()
     if extension.startswith(".msgpack"):
         import msgpack
 
         return msgpack.unpackb(data)
     return json.loads(data)
+
+
+class _MeshUnpickler(pickle.Unpickler):
+    """Reads what meshes are made of, numbers in arrays, lists and maps, and refuses all else: a
+    pickle that may name any function may run any code, and assets come from elsewhere."""
+
+    _KNOWN = frozenset(
+        {
+            ("numpy", "ndarray"),
+            ("numpy", "dtype"),
+            ("numpy.core.multiarray", "_reconstruct"),
+            ("numpy._core.multiarray", "_reconstruct"),
+        }
+    )
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        if (module_name, global_name) not in self._KNOWN:
+            raise pickle.UnpicklingError(f"names {module_name}.{global_name}, which no mesh holds")
+        return super().find_class(module_name, global_name)
