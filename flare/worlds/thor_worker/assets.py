@@ -134,8 +134,10 @@ def _read_asset(path: str, extension: str) -> Any:
 
 
 class _MeshUnpickler(pickle.Unpickler):
-    """Reads what meshes are made of, numbers in arrays, lists and maps, and refuses all else: a
-    pickle that may name any function may run any code, and assets come from elsewhere."""
+    """Reads what meshes are made of, numbers in arrays, lists and maps, and refuses all else.
+
+    A pickle that may name any function may run any code, and assets come from elsewhere.
+    """
 
     _KNOWN = frozenset(
         {
