@@ -10,10 +10,10 @@
 namespace flare::render {
 namespace {
 
-constexpr float kErrorPixels = 0.7F;        // of a level of detail, at most
+constexpr float kErrorPixels = 0.7F;         // of a level of detail, at most
 constexpr float kPixelsPerTriangle = 12.0F;  // finer levels show no more
 constexpr float kFlatPixels = 16.0F;         // triangles below this area have one colour
-constexpr float kTexelsPerPixel = 2.0F;     // along an area, from which the next mip level is used
+constexpr float kTexelsPerPixel = 2.0F;      // along an area, from which the next mip level is used
 
 BoxTransform unit_axes(const BoxTransform& place) {
   const auto unit = [](Vec3 v) { return v * (1.0F / length(v)); };
