@@ -137,7 +137,7 @@ class SpocTower(nn.Module):
 
     def fuse(self, features: Tensor, text: StepText) -> Tensor:
         """Features [M, F] and the instructions of the same M steps to [M, d]."""
-        x = self.cells(features.to(text.tokens.dtype), self.fusion.token, text)
+        x = self.cells(features.to(text.tokens.dtype), first=self.fusion.token, text=text)
         kv_len = None
         if text.lengths is not None:  # pads stand at the end
             kv_len = text.lengths[text.index] + (x.shape[1] - text.tokens.shape[1])
