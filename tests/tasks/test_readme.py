@@ -16,7 +16,7 @@ def test_the_readmes_task_runs():
     exec(compile(code, "README.md", "exec"), names)
     [task] = [
         value for value in names.values()
-        if isinstance(value, type) and issubclass(value, Task) and value.__module__ == "builtins"
+        if isinstance(value, type) and value.__module__ == "builtins" and issubclass(value, Task)
     ]  # fmt: skip
     facts = rows(2, action="done", target_distance=[0.8, 1.5], step=3)
     assert task().judge(facts).success.tolist() == [True, False]
