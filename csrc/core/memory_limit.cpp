@@ -52,9 +52,8 @@ void tighten(MemoryLimit& best, const std::string& folder, const GroupFiles& fil
 }  // namespace
 
 MemoryLimit available_in(const std::string& meminfo) {
-  const std::uint64_t kib = keyed_number(meminfo, "MemAvailable:").value_or(0);
-  // Sandboxed kernels write 0 for what they do not count; nobody who asks has 0 left.
-  return {kib > 0 ? kib * 1024 : kUnlimited, "the machine"};
+  const auto kib = keyed_number(meminfo, "MemAvailable:");
+  return {kib ? *kib * 1024 : kUnlimited, "the machine"};
 }
 
 MemoryLimit available_memory() {

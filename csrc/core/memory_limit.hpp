@@ -11,7 +11,7 @@ struct MemoryLimit {
   std::string what;     // who sets the limit, for messages
 };
 
-/// What a file like /proc/meminfo says is left; without limit where it says nothing or 0.
+/// What a file like /proc/meminfo says is left; without limit where it says nothing.
 MemoryLimit available_in(const std::string& meminfo);
 
 /// The tightest of the machine's available memory and the limits of this process' control groups

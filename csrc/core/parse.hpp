@@ -9,8 +9,8 @@
 
 namespace flare {
 
-/// A word that is a number and nothing else. Streams are no substitute: where another copy of the
-/// C++ library is loaded beside ours, their facets of numbers may be its, and read 0.
+/// A word that is a number and nothing else. On one machine (GCC 13.3, within Python) reading these
+/// files by a stream's >> made a memory limit of 0 out of "max"; why was not found.
 inline std::optional<std::uint64_t> parse_number(std::string_view word) {
   std::uint64_t number = 0;
   const char* const end = word.data() + word.size();

@@ -27,9 +27,10 @@ TEST_CASE("memory limit: something is left, and less than an exabyte") {
   CHECK(!limit.what.empty());
 }
 
-TEST_CASE("memory limit: a kernel that does not count sets no limit") {
+TEST_CASE("memory limit: a file that does not say sets no limit") {
   CHECK(left_by("MemTotal: 64 kB\nMemAvailable: 12 kB\n") == 12 * 1024);
-  CHECK(left_by("MemTotal: 64 kB\nMemAvailable: 0 kB\n") == ~0ULL);
+  CHECK(left_by("MemTotal: 64 kB\nMemAvailable: 0 kB\n") == 0);
+  CHECK(left_by("MemTotal: 64 kB\nMemAvailable: max\n") == ~0ULL);
   CHECK(left_by("MemTotal: 64 kB\n") == ~0ULL);
 }
 
