@@ -66,11 +66,10 @@ def slot_worker(handle: BufferHandle, env: int) -> None:
     buffer = RolloutBuffer.attach(handle)
     frames, actions = buffer.array("frames"), buffer.array("actions")
     with WorkerSlot(buffer, env) as slot:
-        while (request := slot.wait_action()).command is not Command.CLOSE:
+        for request in slot.requests():
             target = frames[request.step + 1, env]
             np.copyto(target, picture)
             target.flat[0] = actions[request.step, env]
-            slot.finish_step()
 
 
 @contextlib.contextmanager

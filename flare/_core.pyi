@@ -1,9 +1,11 @@
 """C++ core of flare: shared-memory rollouts, GAE, the embedded house simulator."""
 
-from typing import Any, TypedDict
+from typing import Any, Generic, TypedDict, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+_Request = TypeVar("_Request")
 
 # --- core ---
 
@@ -46,6 +48,9 @@ class RolloutBuffer:
     @property
     def token(self) -> int: ...
     def array_bytes(self, name: str) -> NDArray[np.uint8]: ...
+    @overload
+    def send_actions(self, envs: NDArray[np.int32], step: int, command: int) -> None: ...
+    @overload
     def send_actions(
         self, envs: NDArray[np.int32], steps: NDArray[np.uint32], command: int
     ) -> None: ...
@@ -56,11 +61,21 @@ class RolloutBuffer:
     def reclaim(self, env: int) -> None: ...
     def state(self, env: int) -> int: ...
 
+@final
+class Requests(Generic[_Request]):
+    """The requests of one slot, until CLOSE."""
+
+    def __iter__(self) -> Requests[_Request]: ...
+    def __next__(self) -> _Request: ...
+
 class WorkerSlot:
     """The environment's side of one slot."""
 
     def __init__(self, buffer: RolloutBuffer, env: int) -> None: ...
     def take_request(self, timeout: float | None) -> tuple[int, int] | None: ...
+    def iterate(
+        self, request_type: type[_Request], commands: tuple[object, ...]
+    ) -> Requests[_Request]: ...
     def finish_step(self) -> None: ...
     def leave(self) -> None: ...
     @property

@@ -11,6 +11,7 @@
 
 #include "bindings/bind.hpp"
 #include "bindings/numpy_view.hpp"
+#include "bindings/request_iterator.hpp"
 #include "core/error.hpp"
 #include "rollout/rollout_buffer.hpp"
 #include "rollout/worker_slot.hpp"
@@ -77,14 +78,21 @@ Command command_of(std::uint32_t value) {
   return static_cast<Command>(value);
 }
 
-void send_actions(RolloutBuffer& self, const py::array& envs, const py::array& steps,
+std::span<const std::int32_t> envs_of(const py::array& envs) {
+  const auto view = view_of<const std::int32_t>(envs, "envs", shape_of<1>(envs, "envs"));
+  return {view.data(), view.size()};
+}
+
+void send_one_row(RolloutBuffer& self, const py::array& envs, std::uint32_t step,
                   std::uint32_t command) {
-  const auto shape = shape_of<1>(envs, "envs");
-  const auto env_view = view_of<const std::int32_t>(envs, "envs", shape);
-  const bool is_one_for_all = steps.ndim() == 1 && steps.shape(0) == 1;
-  const auto rows =
-      span_of<const std::uint32_t>(steps, "steps", is_one_for_all ? 1 : env_view.size());
-  self.send_actions(std::span(env_view.data(), env_view.size()), rows, command_of(command));
+  self.send_actions(envs_of(envs), std::span(&step, 1), command_of(command));
+}
+
+void send_rows(RolloutBuffer& self, const py::array& envs, const py::array& steps,
+               std::uint32_t command) {
+  const auto env_span = envs_of(envs);
+  const auto rows = span_of<const std::uint32_t>(steps, "steps", env_span.size());
+  self.send_actions(env_span, rows, command_of(command));
 }
 
 py::tuple wait_ready(RolloutBuffer& self, std::size_t min_count, std::optional<double> timeout_s) {
@@ -141,7 +149,8 @@ void bind_buffer(py::module_& m) {
       .def_property_readonly("name", [](const RolloutBuffer& self) { return self.memory().name(); })
       .def_property_readonly("token", &RolloutBuffer::token)
       .def("array_bytes", &array_bytes, py::arg("name"), "An array's bytes, [bytes] uint8, a view.")
-      .def("send_actions", &send_actions, py::arg("envs"), py::arg("steps"), py::arg("command"))
+      .def("send_actions", &send_one_row, py::arg("envs"), py::arg("step"), py::arg("command"))
+      .def("send_actions", &send_rows, py::arg("envs"), py::arg("steps"), py::arg("command"))
       .def("wait_ready", &wait_ready, py::arg("min_count"), py::arg("timeout"))
       .def("expect_worker", &RolloutBuffer::expect_worker, py::arg("env"), py::arg("pid"))
       .def("reclaim", &RolloutBuffer::reclaim, py::arg("env"))
@@ -157,11 +166,17 @@ void bind_buffer(py::module_& m) {
 
 void bind_rollout(py::module_& m) {
   bind_buffer(m);
-  py::class_<WorkerSlot>(m, "WorkerSlot", "The environment's side of one slot.")
+  bind_requests(m);
+  py::class_<WorkerSlot, std::shared_ptr<WorkerSlot>>(m, "WorkerSlot",
+                                                      "The environment's side of one slot.")
       .def(py::init<std::shared_ptr<RolloutBuffer>, std::int32_t>(), py::arg("buffer"),
            py::arg("env"))
       .def("take_request", &wait_action, py::arg("timeout"),
            "(command, step) of the next request, None when the time is over.")
+      .def(
+          "iterate", &make_requests, py::arg("request_type"), py::arg("commands"),
+          "The requests until CLOSE, as request_type(commands[value], step); the next finishes the "
+          "one before.")
       .def("finish_step", &WorkerSlot::finish_step,
            "Hands the written rows over; StateError without a taken request.")
       .def("leave", &WorkerSlot::leave, "Ends the hold; twice is once.")

@@ -7,15 +7,12 @@
 
 namespace flare {
 
-inline constexpr std::uint32_t kAllSleepers = ~0U;
-
 /// Sleeps while `word` holds `expected`, until `end` at the latest. May return early without a
-/// change: the caller looks again. @param bits  wakes that share none of them pass by
-/// @return false if the time was over.
+/// change: the caller looks again. @return false if the time was over.
 bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
-                std::chrono::steady_clock::time_point end, std::uint32_t bits = kAllSleepers);
+                std::chrono::steady_clock::time_point end);
 
-/// Wakes every process that sleeps on `word` with one of these bits.
-void futex_wake(const std::atomic<std::uint32_t>& word, std::uint32_t bits = kAllSleepers);
+/// Wakes every process that sleeps on `word`.
+void futex_wake(const std::atomic<std::uint32_t>& word);
 
 }  // namespace flare

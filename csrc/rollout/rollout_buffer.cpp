@@ -48,6 +48,7 @@ RolloutBuffer::RolloutBuffer(SharedMemory memory, RolloutLayout layout)
       layout_(std::move(layout)),
       watches_(layout_.num_envs()),
       is_death_reported_(layout_.num_envs(), false),
+      is_named_(layout_.num_envs(), false),
       next_liveness_check_(Clock::now()) {}
 
 RolloutBuffer RolloutBuffer::create(const std::vector<ArraySpec>& specs, std::size_t num_envs,
@@ -90,31 +91,25 @@ std::byte* RolloutBuffer::array(const std::string& name) const {
 void RolloutBuffer::send_actions(std::span<const std::int32_t> envs,
                                  std::span<const std::uint32_t> steps, Command command) {
   FLARE_ASSERT(steps.size() == 1 || envs.size() == steps.size());
-  std::vector<bool> is_named(num_envs(), false);
+  std::fill(is_named_.begin(), is_named_.end(), false);
   for (const std::int32_t env : envs) {
     const SlotState now = slot(env).load();
-    if (now != SlotState::kIdle || is_named[static_cast<std::size_t>(env)]) {
+    if (now != SlotState::kIdle || is_named_[static_cast<std::size_t>(env)]) {
       const bool is_dead = now == SlotState::kDead;
       throw StateError("send_actions: " + describe(env, now) +
                        (now == SlotState::kIdle ? " and named twice"
                         : is_dead               ? "; reclaim it and start another worker first"
                                                 : "; its last request was not received yet"));
     }
-    is_named[static_cast<std::size_t>(env)] = true;
+    is_named_[static_cast<std::size_t>(env)] = true;
   }
+  // One by one: the first works while the last is woken. Sequentially consistent with the worker's
+  // announcement of its sleep: either it sees the request, or this side sees that it sleeps.
   for (std::size_t i = 0; i < envs.size(); ++i) {
     Slot& s = slot(envs[i]);
     s.request = {command, steps[steps.size() == 1 ? 0 : i]};
-    s.state.store(static_cast<std::uint32_t>(SlotState::kActionReady), std::memory_order_release);
-  }
-  // Sequentially consistent with the workers' announcements of their sleep: either a worker sees
-  // the new count, or this side sees that it sleeps.
-  header().num_sent.fetch_add(1, std::memory_order_seq_cst);
-  // One by one: the first works while the last is woken. With few workers that measured a little
-  // faster than one call for all, with many the same.
-  for (const std::int32_t env : envs) {
-    const bool sleeps = slot(env).is_worker_waiting.load(std::memory_order_seq_cst) != 0;
-    if (sleeps) futex_wake(header().num_sent, sleeper_bit(env));
+    s.state.store(static_cast<std::uint32_t>(SlotState::kActionReady), std::memory_order_seq_cst);
+    if (s.is_worker_waiting.load(std::memory_order_seq_cst) != 0) futex_wake(s.state);
   }
 }
 

@@ -92,6 +92,7 @@ class RolloutBuffer {
   std::vector<std::optional<ProcessWatch>>
       watches_;  // of each slot's worker, opened when first seen
   std::vector<bool> is_death_reported_;
+  std::vector<bool> is_named_;  // by the call of send_actions that runs
   std::chrono::steady_clock::time_point next_liveness_check_;
 };
 

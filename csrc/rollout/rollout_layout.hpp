@@ -27,9 +27,6 @@ struct RolloutHeader {
   std::uint64_t owner_start_time;
   std::int32_t owner_pid;
 
-  // Counts calls of send_actions (wraps); workers sleep on it, each with the bit of its slot, so
-  // that one system call wakes all that got a request.
-  alignas(kCacheLine) std::atomic<std::uint32_t> num_sent;
   // Counts finished steps of all slots (wraps); the policy sleeps on it.
   alignas(kCacheLine) std::atomic<std::uint32_t> num_finished;
   // Written by the policy: workers wake it once num_finished has reached wake_at.
@@ -45,7 +42,7 @@ struct PlacedArray {
 class RolloutLayout {
  public:
   static constexpr std::uint64_t kMagic = 0x5455'4F4C'4C4F'5231ULL;
-  static constexpr std::uint32_t kVersion = 2;
+  static constexpr std::uint32_t kVersion = 3;
 
   /// Places the arrays. @throws ShapeError or DtypeError for a bad spec, a repeated name, no array
   /// or no environment.

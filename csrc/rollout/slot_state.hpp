@@ -39,17 +39,12 @@ struct Request {
   std::uint32_t step = 0;  // row of the arrays
 };
 
-/// A slot's bit among the sleepers on RolloutHeader::num_sent; slots that share one wake together.
-inline std::uint32_t sleeper_bit(std::int32_t env) {
-  return 1U << (static_cast<std::uint32_t>(env) % 32U);
-}
-
 /// In shared memory: two cache lines, so that a worker that announces its sleep does not take the
 /// line away on which the policy hands over.
 struct Slot {
   // Written by whoever hands over.
-  alignas(kCacheLine) std::atomic<std::uint32_t> state;
-  Request request;  // written in kIdle, read in kWorking
+  alignas(kCacheLine) std::atomic<std::uint32_t> state;  // the worker sleeps on it
+  Request request;                                       // written in kIdle, read in kWorking
 
   // Written by the worker, by the policy only when no worker lives.
   alignas(kCacheLine) std::atomic<std::uint32_t> is_worker_waiting;

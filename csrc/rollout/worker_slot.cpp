@@ -40,18 +40,17 @@ std::optional<Request> WorkerSlot::wait_action(std::chrono::nanoseconds timeout)
     throw StateError("wait_action: slot " + std::to_string(env_) +
                      " has an unfinished request; call finish_step first");
   }
-  const auto& num_sent = buffer_->header().num_sent;
+  constexpr auto kReady = static_cast<std::uint32_t>(SlotState::kActionReady);
   const auto start = Clock::now();
   while (slot_->load() != SlotState::kActionReady) {
     const auto now = Clock::now();
     const auto left = timeout - (now - start);
     if (left <= std::chrono::nanoseconds::zero()) return std::nullopt;
+    const auto end = now + std::min<std::chrono::nanoseconds>(left, RolloutBuffer::kLivenessPeriod);
     // Announce first, look second: see RolloutBuffer::send_actions for the other half.
     slot_->is_worker_waiting.store(1, std::memory_order_seq_cst);
-    const std::uint32_t seen = num_sent.load(std::memory_order_seq_cst);
-    const auto end = now + std::min<std::chrono::nanoseconds>(left, RolloutBuffer::kLivenessPeriod);
-    const bool is_over = slot_->load() != SlotState::kActionReady &&
-                         !futex_wait(num_sent, seen, end, sleeper_bit(env_));
+    const std::uint32_t seen = slot_->state.load(std::memory_order_seq_cst);
+    const bool is_over = seen != kReady && !futex_wait(slot_->state, seen, end);
     slot_->is_worker_waiting.store(0, std::memory_order_relaxed);
     // Only after a sleep that nobody ended: looking costs a system call.
     if (is_over && !owner_.is_alive()) {
@@ -69,6 +68,11 @@ void WorkerSlot::finish_step() {
                      " has no taken request; call wait_action first");
   }
   publish(SlotState::kObservationReady);
+}
+
+std::optional<Request> WorkerSlot::next_request(std::chrono::nanoseconds timeout) {
+  if (slot_ != nullptr && slot_->load() == SlotState::kWorking) finish_step();
+  return wait_action(timeout);
 }
 
 void WorkerSlot::publish(SlotState state) {

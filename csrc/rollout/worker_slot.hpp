@@ -33,6 +33,9 @@ class WorkerSlot {
   /// @throws StateError if the last request was not finished, or the buffer's creator is gone.
   std::optional<Request> wait_action(std::chrono::nanoseconds timeout);
 
+  /// finish_step, where a request is taken, and wait_action.
+  std::optional<Request> next_request(std::chrono::nanoseconds timeout);
+
   /// Hands the written rows over. @throws StateError without a taken request.
   void finish_step();
 

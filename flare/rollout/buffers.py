@@ -18,16 +18,15 @@ Worker::
 
     with WorkerSlot(RolloutBuffer.attach(handle), env) as slot:
         frames, actions = slot.buffer.array("frames"), slot.buffer.array("actions")
-        while (request := slot.wait_action()).command is not Command.CLOSE:
+        for request in slot.requests():
             world.step(actions[request.step, env], out=frames[request.step + 1, env])
-            slot.finish_step()
 """
 
 import ast
 import enum
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,7 +51,7 @@ class Command(enum.IntEnum):
     """Leave the slot; no observation follows."""
 
 
-_COMMANDS = tuple(Command)  # by value; a look-up here is cheaper than Command(value)
+_COMMANDS = tuple(Command)  # by value
 
 
 class SlotState(enum.IntEnum):
@@ -300,8 +299,10 @@ class RolloutBuffer:
             ValueError: No such environment (ShapeError).
         """
         env_ids = np.ascontiguousarray(envs, np.int32)
-        rows = np.ascontiguousarray(steps, np.uint32)  # one alone becomes [1]
-        self._core.send_actions(env_ids, rows, command)
+        if isinstance(steps, int):
+            self._core.send_actions(env_ids, steps, command)
+        else:
+            self._core.send_actions(env_ids, np.ascontiguousarray(steps, np.uint32), command)
 
     def wait_ready(self, min_count: int = 1, timeout: float | None = None) -> ReadyEnvs:
         """Sleep until min_count environments are ready or a worker died, and take all that are.
@@ -314,7 +315,7 @@ class RolloutBuffer:
         Raises:
             RuntimeError: Fewer than min_count environments have a request (StateError).
         """
-        return ReadyEnvs(*self._core.wait_ready(min_count, timeout))
+        return ReadyEnvs._make(self._core.wait_ready(min_count, timeout))
 
     def expect_worker(self, env: int, pid: int) -> None:
         """Name the process that will attach, so that its death is noticed before it does.
@@ -340,9 +341,10 @@ class RolloutBuffer:
 class WorkerSlot(_core.WorkerSlot):
     """A worker's hold of one slot; a context manager.
 
-    Between two steps other processes have had the caches, so that every Python call here costs
-    microseconds: ``finish_step()``, which hands the written rows over (RuntimeError without a taken
-    request), ``leave()``, which ends the hold (twice is once), and ``env`` are the core's own.
+    A worker loops over ``requests()``. One that must look elsewhere in between has its parts:
+    ``wait_action(timeout)``, then ``finish_step()``, which hands the written rows over
+    (RuntimeError without a taken request). ``leave()`` ends the hold (twice is once); ``env`` is
+    the slot's number.
 
     Leaving between requests frees the slot for another worker. Leaving with a taken request, by an
     exception or the process' death, tells the policy that the slot is dead.
@@ -372,10 +374,15 @@ class WorkerSlot(_core.WorkerSlot):
                 (StateError).
         """
         request = self.take_request(timeout)
-        if request is None:
-            return None
-        # Request(...) without the Python function that a named tuple's class runs.
-        return tuple.__new__(Request, (_COMMANDS[request[0]], request[1]))
+        return None if request is None else Request(Command(request[0]), request[1])
+
+    def requests(self) -> Iterator[Request]:
+        """Iterate over the requests until CLOSE; each step hands over what the last one wrote.
+
+        Raises:
+            RuntimeError: The buffer's creator is gone, or the slot was left (StateError).
+        """
+        return self.iterate(Request, _COMMANDS)
 
     def __enter__(self) -> "WorkerSlot":
         return self

@@ -1,9 +1,10 @@
+import contextlib
 import signal
 import time
 
 import pytest
 
-from flare.rollout.buffers import Command, SlotState, WorkerSlot
+from flare.rollout.buffers import Command, Request, SlotState, WorkerSlot
 from tests.rollout.small_buffer import small_buffer
 
 
@@ -81,16 +82,60 @@ def test_leaving_within_a_request_tells_the_policy_and_close_does_not():
     assert buffer.wait_ready(0, 0).dead.size == 0
 
 
-def test_ctrl_c_ends_a_wait():
+def test_requests_hand_over_what_the_last_one_wrote_until_close():
     buffer = small_buffer()
-    buffer.send_actions([0], 0)
+    with WorkerSlot(buffer, 0) as slot:
+        requests = slot.requests()
+        assert iter(requests) is requests
+        for step, command in ((3, Command.RESET), (1, Command.STEP)):
+            buffer.send_actions([0], step, command)
+            request = next(requests)
+            assert type(request) is Request and request == (command, step)
+            assert request.command is command and request.step == step
+            assert buffer.state(0) is SlotState.WORKING
+            if command is Command.RESET:
+                buffer.send_actions([1], 0)  # the other slot's; nobody answers
+                with pytest.raises(RuntimeError, match="call finish_step first"):
+                    slot.wait_action(0)
+                slot.finish_step()
+            else:
+                with alarm(0.1), pytest.raises(KeyboardInterrupt):
+                    next(requests)  # hands over, then waits for what never comes
+            assert buffer.wait_ready(1, 1).ready.tolist() == [0]
+        buffer.send_actions([0], 0, Command.CLOSE)
+        assert list(requests) == [] and next(requests, None) is None
+    assert buffer.state(0) is SlotState.IDLE
+    with pytest.raises(RuntimeError, match="the worker has left its slot"):
+        next(slot.requests())
+
+
+def test_requests_keep_what_they_need_and_free_it():
+    buffer = small_buffer()
+    slot = WorkerSlot(buffer, 0)
+    requests = slot.requests()
+    del slot
+    buffer.send_actions([0], 2)
+    assert next(requests).step == 2
+    del requests  # the last hold: the slot is left with a request in hand
+    assert buffer.wait_ready(1, 5).dead.tolist() == [0]
+
+
+@contextlib.contextmanager
+def alarm(seconds):
+    """Ctrl-C after some seconds."""
     previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        start = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
-            buffer.wait_ready(1, timeout=30)
-        assert time.monotonic() - start < 2
+        yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+
+
+def test_ctrl_c_ends_a_wait():
+    buffer = small_buffer()
+    buffer.send_actions([0], 0)
+    start = time.monotonic()
+    with alarm(0.2), pytest.raises(KeyboardInterrupt):
+        buffer.wait_ready(1, timeout=30)
+    assert time.monotonic() - start < 2

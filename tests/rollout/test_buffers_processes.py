@@ -28,10 +28,9 @@ def stamp_worker(handle, env):
     sums = buffer.array("facts")["room"].view(np.uint32)
     words = frames.reshape(*frames.shape[:2], -1).view(np.uint32)
     with WorkerSlot(buffer, env) as slot:
-        while (request := slot.wait_action()).command is not Command.CLOSE:
+        for request in slot.requests():
             words[request.step + 1, env] = actions[request.step, env]
             sums[request.step + 1, env] = zlib.crc32(words[request.step + 1, env])
-            slot.finish_step()
 
 
 @pytest.mark.slow
@@ -164,6 +163,6 @@ def test_workers_notice_that_the_trainer_was_killed_and_no_memory_stays():
     trainer.stdout.close()
     start = time.monotonic()
     with pytest.raises(RuntimeError, match="which made the rollout buffer, is gone"):
-        slot.wait_action(20)
+        next(slot.requests())
     assert time.monotonic() - start < 1
     assert shm_entries() == before
