@@ -4,7 +4,7 @@ Worlds are not part of it: observations are random, frames too.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,15 +100,16 @@ def measure(envs: int, backend: Backend, device: torch.device) -> dict[str, Any]
     return {**found, "steps_per_s": STEPS * envs / cycle * 1e3}
 
 
-def measure_all(device: torch.device, sizes: tuple[int, ...] = (8, 16, 32)) -> list[dict[str, Any]]:
+def measure_all(
+    device: torch.device, sizes: tuple[int, ...] = (8, 16, 32)
+) -> Iterator[dict[str, Any]]:
     """Both ways at several numbers of environments; what does not fit says so."""
-    results = []
     for envs in sizes:
         for backend in ("triton", "reference"):
             try:
-                results.append(measure(envs, backend, device))
+                result = measure(envs, backend, device)
             except torch.cuda.OutOfMemoryError as error:
-                results.append({"envs": envs, "backend": backend, "absent": str(error)[:100]})
+                result = {"envs": envs, "backend": backend, "absent": str(error)[:100]}
             torch.cuda.empty_cache()
-            print(results[-1], flush=True)
-    return results
+            print(result, flush=True)
+            yield result

@@ -10,7 +10,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from flare.kernels.add_layernorm import add_layernorm, add_layernorm_reference
 from flare.kernels.add_rmsnorm import add_rmsnorm, add_rmsnorm_reference
-from flare.kernels.attention import attention_packed, attention_reference
+from flare.kernels.attention import attention_packed
+from flare.kernels.attention_reference import attention_reference
 from flare.kernels.augment_patches import augment_patches, patches_reference
 from flare.kernels.decode_attention import decode_attention, decode_attention_reference
 from flare.kernels.gae import gae, gae_reference
@@ -45,7 +46,7 @@ class Workload:
     few: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]] = lambda x: x
     """The rows of the inputs that the truth is computed of."""
     is_launch_bound: bool = False
-    """Timed as replays of a CUDA graph."""
+    """Timed as replays of a CUDA graph too."""
     dtype: torch.dtype = torch.bfloat16
     moving: tuple[int, ...] = (0,)
     """Inputs that get a gradient, where there is a backward pass."""
@@ -77,22 +78,27 @@ def _flex(qkv: Tensor, *_: Tensor) -> Tensor:
     return flex_attention(*qkv.permute(2, 0, 3, 1, 4)).transpose(1, 2)
 
 
-def _flex_episodes(qkv: Tensor, segments: Tensor) -> Tensor:
+def _flex_episodes(qkv: Tensor, segments: Tensor, mask: Tensor) -> Tensor:
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
     def sees(b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
         return (segments[b, i] == segments[b, j]) & (j <= i)
 
     size = qkv.shape[1]
-    mask = create_block_mask(sees, len(qkv), None, size, size, device=qkv.device)
-    return flex_attention(*qkv.permute(2, 0, 3, 1, 4), block_mask=mask).transpose(1, 2)
+    blocks = create_block_mask(sees, len(qkv), None, size, size, device=qkv.device)
+    return flex_attention(*qkv.permute(2, 0, 3, 1, 4), block_mask=blocks).transpose(1, 2)
 
 
-def _masked_sdpa(qkv: Tensor, segments: Tensor) -> Tensor:
+def _masked_sdpa(qkv: Tensor, segments: Tensor, mask: Tensor) -> Tensor:
     q, k, v = qkv.permute(2, 0, 3, 1, 4)
-    mask = (segments[:, :, None] == segments[:, None, :]).tril()[:, None]
     with sdpa_kernel(SDPBackend.EFFICIENT_ATTENTION):
         return F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2)
+
+
+def _masked_naive(qkv: Tensor, segments: Tensor, mask: Tensor) -> Tensor:
+    q, k, v = qkv.permute(2, 0, 3, 1, 4)
+    scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+    return (scores.masked_fill(~mask, -torch.inf).softmax(-1) @ v).transpose(1, 2)
 
 
 def _compiled(call: Call) -> Call:
@@ -124,6 +130,7 @@ def attention_workload(device: torch.device, batch: int, size: int, heads: int) 
         forward=(flops, 4 * tensor),
         backward=(2.5 * flops, 8 * tensor),
         few=lambda x: (x[0][:2],),
+        is_launch_bound=batch < 128,
     )
 
 
@@ -133,23 +140,26 @@ def episodes_workload(device: torch.device, batch: int, size: int, heads: int) -
     flops = 2.0 * batch * heads * size * size * 64  # half of the square
 
     def inputs(d: torch.device, t: torch.dtype) -> tuple[Tensor, ...]:
-        starts = torch.rand(batch, size, device=d) < 0.03
-        return _rand(d, t, batch, size, 3, heads, 64), starts.cumsum(1)
+        ids = (torch.rand(batch, size, device=d) < 0.03).cumsum(1)
+        mask = (ids[:, :, None] == ids[:, None, :]).tril()[:, None]
+        return _rand(d, t, batch, size, 3, heads, 64), ids, mask
 
-    others: dict[str, Call] = {"efficient, mask": _masked_sdpa}
+    others: dict[str, Call] = {"naive, mask given": _masked_naive}
     if _is_gpu(device):
+        others["efficient, mask given"] = _masked_sdpa
         others["flex, mask made inside"] = _compiled(_flex_episodes)
     return Workload(
         name=f"attention causal segments/{batch}x{size}x{heads}x64",
         inputs=inputs,
-        ours=lambda qkv, ids: attention_packed(qkv, segment_ids=ids, causal=True),
-        reference=lambda qkv, ids: attention_reference(
+        ours=lambda qkv, ids, _: attention_packed(qkv, segment_ids=ids, causal=True),
+        reference=lambda qkv, ids, _: attention_reference(
             *qkv.unbind(2), segment_ids=ids, causal=True
         ),
         others=others,
         forward=(flops, 4 * tensor),
         backward=(2.5 * flops, 8 * tensor),
-        few=lambda x: (x[0][:2], x[1][:2]),
+        few=lambda x: tuple(t[:2] for t in x),
+        is_launch_bound=True,
     )
 
 
@@ -244,6 +254,13 @@ def _plain_layernorm(a: Tensor, r: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 def _plain_rmsnorm(x: Tensor, r: Tensor, w: Tensor) -> Tensor:
     return F.rms_norm(x + r, x.shape[-1:], w, 1e-5)
+
+
+def _rmsnorm_workload(device: torch.device, rows: int, width: int) -> Workload:
+    return norm_workload(
+        device, "add_rmsnorm", rows, width, lambda *x: add_rmsnorm(*x)[0],
+        lambda *x: add_rmsnorm_reference(*x)[0], _plain_rmsnorm, 1,
+    )  # fmt: skip
 
 
 def _plain_swiglu(x: Tensor) -> Tensor:
@@ -421,6 +438,7 @@ def workloads(device: torch.device) -> Iterator[Workload]:
         yield pool_workload(device, 1, 33, 64)
         yield norm_workload(device, "add_layernorm", 5, 64, add_layernorm,
                             add_layernorm_reference, _plain_layernorm, 2)  # fmt: skip
+        yield _rmsnorm_workload(device, 5, 64)
         yield swiglu_workload(device, 3, 40)
         yield sequence_workload(device, 3, 4, 24)
         return
@@ -432,10 +450,7 @@ def workloads(device: torch.device) -> Iterator[Workload]:
     yield pool_workload(device, 4096, 181)
     yield norm_workload(device, "add_layernorm", 741_376, 512, add_layernorm,
                         add_layernorm_reference, _plain_layernorm, 2)  # fmt: skip
-    yield norm_workload(
-        device, "add_rmsnorm", 4096, 512, lambda *x: add_rmsnorm(*x)[0],
-        lambda *x: add_rmsnorm_reference(*x)[0], _plain_rmsnorm, 1,
-    )  # fmt: skip
+    yield _rmsnorm_workload(device, 4096, 512)
     yield swiglu_workload(device, 4096, 1536)
     yield sequence_workload(device, 4096, 84, 512)
     yield ln_pool_workload(device, 64)

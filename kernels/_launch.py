@@ -125,9 +125,12 @@ def is_trained(*tensors: Tensor | None) -> bool:
     return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Config:
-    """Sizes of a launch: constants of the kernel, warps of a program, depth of its pipeline."""
+    """Sizes of a launch: constants of the kernel, warps of a program, depth of its pipeline.
+
+    Compared by identity: rows of tables.
+    """
 
     num_warps: int = 4
     num_stages: int = 2
@@ -179,6 +182,11 @@ def recording(target: Target) -> Iterator[Recording]:
         _recording = None
 
 
+# What a launch found compiled, by kernel, sizes, device, and what Triton looks at in the arguments.
+_compiled: dict[tuple[object, ...], Any] = {}
+_MOST_COMPILED = 4096
+
+
 def launch(
     kernel: Any,
     grid: Sequence[int],
@@ -195,18 +203,39 @@ def launch(
         config: sizes.
     """
     known = {**args, **config.blocks, "EMU": INTERPRETED}
-    args = {name: known[name] for name in kernel.arg_names}
+    values = [known[name] for name in kernel.arg_names]
     if _recording is not None:
+        args = dict(zip(kernel.arg_names, values, strict=True))
         _recording.launches.append(Launch(kernel, args, config))
         return
     if 0 in grid:
         return
-    device = next(a.device for a in args.values() if isinstance(a, Tensor))
+    device = next(a.device for a in values if isinstance(a, Tensor))
     if device.type == "cuda" and device.index != torch.cuda.current_device():
         with torch.cuda.device(device):
-            kernel[tuple(grid)](**args, **config.options())
+            _launch(kernel, grid, values, config, device)
     else:
-        kernel[tuple(grid)](**args, **config.options())
+        _launch(kernel, grid, values, config, device)
+
+
+def _launch(
+    kernel: Any, grid: Sequence[int], values: list[object], config: Config, device: torch.device
+) -> None:
+    """Triton's own search for the compiled kernel costs as much as a small kernel takes: once."""
+    key = (
+        kernel, config, device, *map(type, values),
+        *[(v.dtype, v.data_ptr() % 16) if isinstance(v, Tensor) else v for v in values],
+    )  # fmt: skip
+    compiled = _compiled.get(key)
+    if compiled is not None:
+        compiled[(*grid, 1, 1)[:3]](*values)
+        return
+    named = dict(zip(kernel.arg_names, values, strict=True))
+    compiled = kernel[tuple(grid)](**named, **config.options())
+    if compiled is not None:  # the interpreter has none
+        if len(_compiled) >= _MOST_COMPILED:
+            _compiled.clear()
+        _compiled[key] = compiled
 
 
 def cdiv(a: int, b: int) -> int:

@@ -31,8 +31,8 @@ LOG2E = tl.constexpr(1.4426950408889634)
 # A tile of keys is read while the one before is used; few programs, so few warps each.
 # By the bytes of a number.
 CONFIGS = {
-    2: Config(num_warps=4, num_stages=2, blocks={"BLOCK_N": 64}),
-    4: Config(num_warps=4, num_stages=2, blocks={"BLOCK_N": 32}),
+    2: Config(num_warps=4, num_stages=3, blocks={"BLOCK_N": 64, "STAGES": 3}),
+    4: Config(num_warps=4, num_stages=2, blocks={"BLOCK_N": 32, "STAGES": 2}),
 }
 
 
@@ -69,7 +69,8 @@ def _empty(size: int, kv_len: Tensor, kv_start: Tensor | None) -> Tensor:
 def decode_kernel(
     q, k_new, v_new, cache_k, cache_v, out, place, kv_len, kv_start,
     q_n, q_h, k_n, k_h, v_n, v_h, c_n, heads, scale,
-    D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, HAS_START: tl.constexpr,
+    D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
+    HAS_START: tl.constexpr,
 ):  # fmt: skip
     """One program per (head, environment)."""
     head = (tl.program_id(0) % heads).to(tl.int64)
@@ -89,25 +90,22 @@ def decode_kernel(
     if HAS_START:
         start = tl.load(kv_start + env).to(tl.int32)
     stop = tl.load(kv_len + env).to(tl.int32)
-    acc = tl.zeros([BLOCK_D], tl.float32)
-    top = -float("inf")
-    total = 0.0
-    for first in range(start, stop, BLOCK_N):
+    # The new row comes from registers: others of this program may not see it in memory yet.
+    acc = value.to(tl.float32)
+    top = tl.sum(key.to(tl.float32) * query, 0)
+    total = 1.0
+    # Stages named at the loop: else only loads that feed products are made ahead of their use.
+    for first in tl.range(start, stop, BLOCK_N, num_stages=STAGES):
         s = first + tl.arange(0, BLOCK_N)
-        mask = (s < stop)[:, None] & wide[None, :]
+        old = (s < stop) & (s != own)
         offs = s[:, None] * step + d[None, :]
-        # The new row comes from registers: others of this program may not see it in memory yet.
-        fresh = (s == own)[:, None]
-        old = mask & (s != own)[:, None]
-        keys = tl.load(cache_k + offs, mask=old, other=0.0).to(tl.float32)
-        keys = tl.where(fresh, key.to(tl.float32)[None, :], keys)
-        scores = tl.sum(keys * query[None, :], 1)
-        scores = tl.where(s < stop, scores, -float("inf"))
+        mask = old[:, None] & wide[None, :]
+        keys = tl.load(cache_k + offs, mask=mask, other=0.0).to(tl.float32)
+        values = tl.load(cache_v + offs, mask=mask, other=0.0).to(tl.float32)
+        scores = tl.where(old, tl.sum(keys * query[None, :], 1), -float("inf"))
         higher = tl.maximum(top, tl.max(scores, 0))
         weights = tl.exp2(scores - higher)
         shrink = tl.exp2(top - higher)
-        values = tl.load(cache_v + offs, mask=old, other=0.0).to(tl.float32)
-        values = tl.where(fresh, value.to(tl.float32)[None, :], values)
         acc = acc * shrink + tl.sum(values * weights[:, None], 0)
         total = total * shrink + tl.sum(weights, 0)
         top = higher

@@ -7,15 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flare.kernels import attention as module
 from flare.kernels._launch import use_backend
 from flare.kernels.attention import (
     attention,
     attention_lse_reference,
     attention_packed,
-    attention_reference,
     attention_with_lse,
 )
+from flare.kernels.attention_options import checked_options
+from flare.kernels.attention_reference import attention_reference, kept_weights
 from flare.kernels.philox import philox_bits
 from tests.kernels.checks import DEVICE, DTYPES, LIMITS, ON_GPU, check, error, normal, poisoned
 
@@ -122,20 +122,25 @@ def _laid_out(x, layout):
 
 @pytest.mark.parametrize("level", [-120.0, 120.0, -3000.0])
 def test_large_scores_and_a_ragged_tile(level):
-    """Every score near the level: a padded key's score of 0 must not rule the softmax."""
+    """Every score near the level: a padded key's score of 0 must not rule the softmax.
+
+    The keys are one large constant and a little noise, so dQ is what is left when the constant
+    cancels: it shows at once a backward pass that rounds its scores otherwise than the forward pass
+    did. float32 itself loses what the size of the scores takes from their last digits; allowed is
+    ten times what the formula loses in float32 on the same device.
+    """
     q, k, v = triple(1, 70, 1, 16)
     q = q.abs() / 10 + 1
     k = torch.full_like(k, level / 16 / q.mean()) + k / 100
-    # float32 itself loses what the size of the scores takes from their last digits.
     exact = [x.double().requires_grad_() for x in (q, k, v)]
-    plain = [x.clone().requires_grad_() for x in (q, k, v)]
+    plain = [x.to(DEVICE).requires_grad_() for x in (q, k, v)]
     direction = normal(*q.shape, seed=7)
     wanted = attention_reference(*exact, scale=1.0)
     got = attention_reference(*plain, scale=1.0, upcast=False)
     truth = torch.autograd.grad(wanted, exact, direction.double())
-    slopes = torch.autograd.grad(got, plain, direction)
+    slopes = torch.autograd.grad(got, plain, direction.to(DEVICE))
     lost = max(error(a, b) for a, b in zip((got, *slopes), (wanted, *truth), strict=True))
-    compare(q, k, v, scale=1.0, slack=1.0 + 30.0 * lost / LIMITS[DEVICE, torch.float32][0])
+    compare(q, k, v, scale=1.0, slack=1.0 + 10.0 * lost / LIMITS[DEVICE, torch.float32][0])
 
 
 def test_a_query_without_keys_is_zero_and_passes_no_gradient():
@@ -181,9 +186,9 @@ def test_dropout_is_the_references_and_keeps_its_share():
     seed = torch.tensor(2**40 + 11)
     compare(*triple(1, 30, 2, 16), dropout_p=0.3, seed=seed, slack=2.0)
     q, k, v = triple(2, 64, 2, 16)
-    kept = module._kept(q, k, module._options(q, k, v, dropout_p=0.3, seed=seed))
+    kept = kept_weights(q, k, checked_options(q, k, v, dropout_p=0.3, seed=seed))
     assert abs(kept.float().mean().item() - 0.7) < 0.02
-    other = module._kept(q, k, module._options(q, k, v, dropout_p=0.3, seed=seed + 1))
+    other = kept_weights(q, k, checked_options(q, k, v, dropout_p=0.3, seed=seed + 1))
     assert not torch.equal(kept, other)
 
 
@@ -246,6 +251,8 @@ def test_attention_names_what_it_got():
     with pytest.raises(ValueError, match="a prefix is a constant"):
         lengths = torch.tensor([1, 1])
         attention(q, k, v, prefix_k=k.requires_grad_(), prefix_v=v, prefix_len=lengths)
+    with pytest.raises(ValueError, match=r"scale must be above 0, got -1\.0"):
+        attention(q, v, v, scale=-1.0)
     with pytest.raises(ValueError, match="needs a seed"):
         attention(q, v, v, dropout_p=0.5)
     with pytest.raises(ValueError, match=r"\[B, S, 3, H, D\], got \[2, 5, 2, 8\]"):

@@ -54,9 +54,43 @@ def test_a_recording_notes_launches_and_does_nothing(monkeypatch):
         out = attention_packed(qkv)
         torch.autograd.backward(out, torch.empty_like(out))
     assert [launch.config for launch in record.launches] == [
-        CONFIGS["fwd", 8, 2], CONFIGS["bwd", 8, 2]
+        CONFIGS[kernel, 8, 2] for kernel in ("fwd", "dq", "dkv")
     ]  # fmt: skip
     assert record.launches[0].args["size_q"] == 181
+
+
+class Kernel:
+    """Stands for Triton's: notes which way it was launched."""
+
+    def __init__(self):
+        self.arg_names, self.found = ["x", "n", "y", "BLOCK"], []
+
+    def __getitem__(self, grid):
+        def search(**args):
+            self.found.append("search")
+            return {(*grid, 1, 1)[:3]: lambda *values: self.found.append(values)}
+
+        return search
+
+
+def test_a_launch_is_searched_for_once_for_each_kind_of_arguments():
+    kernel, config = Kernel(), _launch.Config(blocks={"BLOCK": 8})
+
+    def launched(x, n, config=config, y=None):
+        _launch.launch(kernel, (4,), {"x": x, "n": n, "y": y}, config)
+        return kernel.found[-1]
+
+    x, other = torch.zeros(64), torch.ones(64)
+    assert launched(x, 16) == "search"
+    assert launched(x, 16) == (x, 16, None, 8)
+    assert launched(other, 16)[0] is other  # another tensor of the same kind
+    # What Triton makes a kernel of its own for: type, alignment, numbers, sizes.
+    assert launched(x.double(), 16) == "search"
+    assert launched(x[1:], 16) == "search"
+    assert launched(x, 16, y=x) == "search"
+    assert launched(x, 1) == "search" and launched(x, 1.0) == "search"
+    assert launched(x, 16, _launch.Config(blocks={"BLOCK": 8})) == "search"
+    assert launched(x, 16) == (x, 16, None, 8)
 
 
 def test_no_kernel_has_an_argument_that_triton_takes_for_its_own():

@@ -132,7 +132,8 @@ def test_launches_of_an_update(on_gpu, monkeypatch):
         optimizer.step(norm=optimizer.gather())
 
     kernels, operations = count(epoch)
-    assert kernels["attention_fwd_kernel"] == kernels["attention_bwd_kernel"] == 2 * (2 + 3)
+    assert kernels["attention_fwd_kernel"] == 2 * (2 + 3)
+    assert kernels["attention_dq_kernel"] == kernels["attention_dkv_kernel"] == 2 * (2 + 3)
     assert kernels["pool_fwd_kernel"] == kernels["pool_bwd_kernel"] == 2
     assert kernels["ppo_loss_kernel"] == kernels["ppo_stats_kernel"] == 1
     assert kernels["adam_kernel"] == kernels["square_sum_kernel"] == 2
@@ -140,11 +141,11 @@ def test_launches_of_an_update(on_gpu, monkeypatch):
     assert sum(operations.values()) <= EPOCH_OPERATIONS, operations
 
 
-# What they are now; more is a regression. A step's 62 and 182, an update's 4 · (136 + 453) stand
+# What they are now; more is a regression. A step's 62 and 182, an update's 4 · (146 + 453) stand
 # against the plan's 136 and 800, which counts on epilogues that libraries do not offer yet, and
 # against 2,320 and 15,500 of the original.
 STEP_KERNELS, STEP_OPERATIONS = 62, 182
-EPOCH_KERNELS, EPOCH_OPERATIONS = 136, 460
+EPOCH_KERNELS, EPOCH_OPERATIONS = 146, 460
 
 
 def host_reads(work):
