@@ -116,6 +116,18 @@ def check_torch_threads(num_threads: int) -> None:
     require(0 <= num_threads <= 4096, "num_threads", num_threads, "use 0 for one per core")
 
 
+def check_device(device: str) -> None:
+    """Refuse a device that is not there."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "is 'cuda', but PyTorch finds no GPU",
+            key="device",
+            mend="use 'cpu', or see what `flare doctor` says of the driver",
+        )
+
+
 def load_house_file(
     path: Path, *, limit: int | None = None, num_threads: int = 1, assets: Path | None = None
 ) -> list[House]:

@@ -8,8 +8,10 @@ For each parameter with a gradient g, step t:
 
 All parameters of a group are views of one buffer, so are their moments; gradients, which autograd
 hands out one by one, are gathered into a third. What has no gradient stays as it is, moments and
-step count included. Whether a step counts at all is a number on the device (``alive``): a step that
-is called off changes nothing, and nobody waits to learn it.
+step count included. Parameters that work in half precision are roundings of float32 masters, which
+are what the step moves: most steps are smaller than a bfloat16's last digit. Whether a step counts
+at all is a number on the device (``alive``): a step that is called off changes nothing, and nobody
+waits to learn it.
 
 Sources: Kingma and Ba 2015, algorithm 1; the clipping is torch.nn.utils.clip_grad_norm_'s.
 """
@@ -68,15 +70,15 @@ def adam_kernel(
 class _Flat:
     """One group's buffers."""
 
-    def __init__(self, parameters: list[nn.Parameter]) -> None:
+    def __init__(self, parameters: list[nn.Parameter], working: torch.dtype | None) -> None:
         first = parameters[0]
         self.parameters = parameters
         # Each parameter begins at a multiple of 16 numbers, so that views stay aligned.
         sizes = [cdiv(p.numel(), 16) * 16 for p in parameters]
         self.offsets = [sum(sizes[:i]) for i in range(len(sizes))]
         self.size = sum(sizes)
-        self.values = torch.zeros(self.size, dtype=first.dtype, device=first.device)
-        self.grads = torch.zeros_like(self.values)
+        self.masters = torch.zeros(self.size, dtype=first.dtype, device=first.device)
+        self.grads = torch.zeros_like(self.masters)
         self.first, self.second = (
             torch.zeros(self.size, dtype=torch.float32, device=first.device) for _ in range(2)
         )
@@ -85,9 +87,11 @@ class _Flat:
         self.history = [0] * len(sizes)
         with torch.no_grad():
             for index, parameter in enumerate(parameters):
-                place = self.view(self.values, index)
-                place.copy_(parameter)
-                parameter.data = place
+                self.view(self.masters, index).copy_(parameter)
+            is_rounded = working is not None and working != first.dtype
+            self.values = self.masters.to(working) if is_rounded else self.masters
+            for index, parameter in enumerate(parameters):
+                parameter.data = self.view(self.values, index)
 
     def view(self, buffer: Tensor, index: int) -> Tensor:
         """The part of a buffer that belongs to a parameter, in its shape."""
@@ -134,14 +138,24 @@ class FlatAdam(torch.optim.Optimizer):
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        working_dtype: torch.dtype | None = None,
     ) -> None:
-        """params: groups with ``params`` and perhaps ``lr``; max_norm: over all of them."""
+        """Take the parameters over.
+
+        Args:
+            params: groups with ``params`` and perhaps ``lr``.
+            max_norm: of all groups' gradients together.
+            lr: of groups without their own.
+            betas: as in the formula.
+            eps: as in the formula.
+            working_dtype: what the parameters become; None: they stay what they are.
+        """
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
         self.max_norm = max_norm
         self._flats: list[_Flat | None] = []
         for group in self.param_groups:
             trained = [p for p in group["params"] if p.requires_grad]
-            self._flats.append(_Flat(trained) if trained else None)
+            self._flats.append(_Flat(trained, working_dtype) if trained else None)
 
     def _active(self) -> list[tuple[dict[str, Any], _Flat, list[tuple[int, int]]]]:
         pairs = zip(self.param_groups, self._flats, strict=True)
@@ -175,7 +189,25 @@ class FlatAdam(torch.optim.Optimizer):
             for run in runs:
                 flat.steps[run[0] : run[1]] += alive
                 _adam(flat, run, group, norm, alive, self.max_norm)
+                if flat.values is not flat.masters:
+                    span = flat.span(run)
+                    flat.values[span].copy_(flat.masters[span])
                 self._remember(flat, run)
+
+    def masters(self) -> dict[nn.Parameter, Tensor]:
+        """The numbers that a step moves, by parameter: views; the parameter's own if not rounded.
+
+        After writing into them call ``round_masters``.
+        """
+        flats = [flat for flat in self._flats if flat is not None]
+        return {p: f.view(f.masters, i) for f in flats for i, p in enumerate(f.parameters)}
+
+    @torch.no_grad()
+    def round_masters(self) -> None:
+        """Make the parameters what their masters are."""
+        for flat in self._flats:
+            if flat is not None and flat.values is not flat.masters:
+                flat.values.copy_(flat.masters)
 
     def _remember(self, flat: _Flat, run: tuple[int, int]) -> None:
         for index in range(*run):
@@ -192,27 +224,32 @@ class FlatAdam(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a state of this form or of torch.optim.Adam's."""
         super().load_state_dict(state_dict)
-        loaded = dict(self.state)
         self.state.clear()
+        # Not what the base class has made of it: that rounds moments to the parameters' type.
+        numbers = [n for group in state_dict["param_groups"] for n in group["params"]]
+        own = [p for group in self.param_groups for p in group["params"]]
+        loaded = {p: state_dict["state"].get(n) for p, n in zip(own, numbers, strict=True)}
         for flat in self._flats:
-            if flat is None:
+            if flat is not None:
+                self._fill(flat, loaded)
+
+    def _fill(self, flat: _Flat, loaded: dict[nn.Parameter, dict[str, Any] | None]) -> None:
+        for buffer in (flat.first, flat.second, flat.steps):
+            buffer.zero_()
+        flat.history = [0] * len(flat.history)
+        for index, parameter in enumerate(flat.parameters):
+            state = loaded[parameter]
+            if state is None:
                 continue
-            for buffer in (flat.first, flat.second, flat.steps):
-                buffer.zero_()
-            flat.history = [0] * len(flat.history)
-            for index, parameter in enumerate(flat.parameters):
-                if parameter not in loaded:
-                    continue
-                own = loaded[parameter]
-                flat.steps[index] = own["step"]
-                flat.history[index] = int(own["step"])
-                flat.view(flat.first, index).copy_(own["exp_avg"])
-                flat.view(flat.second, index).copy_(own["exp_avg_sq"])
-                self.state[parameter] = {
-                    "step": flat.steps[index],
-                    "exp_avg": flat.view(flat.first, index),
-                    "exp_avg_sq": flat.view(flat.second, index),
-                }
+            flat.steps[index] = state["step"]
+            flat.history[index] = int(state["step"])
+            flat.view(flat.first, index).copy_(state["exp_avg"])
+            flat.view(flat.second, index).copy_(state["exp_avg_sq"])
+            self.state[parameter] = {
+                "step": flat.steps[index],
+                "exp_avg": flat.view(flat.first, index),
+                "exp_avg_sq": flat.view(flat.second, index),
+            }
 
 
 def _square_sum(grads: Tensor) -> Tensor:
@@ -231,7 +268,7 @@ def _adam(
 ) -> None:  # fmt: skip
     """One step of a run of parameters, in place."""
     span, (beta1, beta2) = flat.span(run), group["betas"]
-    values, grads = flat.values[span], flat.grads[span]
+    values, grads = flat.masters[span], flat.grads[span]
     first, second = flat.first[span], flat.second[span]
     steps = flat.steps[run[0] : run[0] + 1]
     if uses_triton(values):

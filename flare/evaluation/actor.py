@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flare.policy.captured_act import fastest_act
 from flare.policy.observation import Observation
 from flare.policy.policy import Policy
 from flare.rng import keyed_uniform
@@ -33,6 +34,7 @@ class PolicyActor:
         self._tokens = torch.from_numpy(vocabulary.encode(instructions))
         self._max_steps = max_steps
         self._cache = policy.new_cache(num_envs, max_len=max_steps)
+        self._act = fastest_act(policy, self._cache)
         self.values = np.zeros(num_envs, np.float32)  # of the last act(), for videos
         self.probabilities = np.zeros((num_envs, policy.num_actions), np.float32)
 
@@ -59,7 +61,7 @@ class PolicyActor:
         uniforms = None
         if not self.greedy:
             uniforms = torch.from_numpy(keyed_uniform(self.seed, 0, episode, view.time_step))
-        out = self.policy.act(obs, self._cache, uniforms)
-        self.values = out.value.numpy()
-        self.probabilities = torch.softmax(out.logits, -1).numpy()
-        return out.action.numpy()
+        out = self._act(obs, uniforms)
+        self.values = out.value.cpu().numpy()
+        self.probabilities = torch.softmax(out.logits, -1).cpu().numpy()
+        return out.action.cpu().numpy()

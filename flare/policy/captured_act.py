@@ -1,6 +1,7 @@
 """``Policy.act`` as CUDA graphs: hundreds of small kernels, launched as one."""
 
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,6 +13,15 @@ from flare.policy.spoc.instruction_encoder import Words
 
 _SPAN_STEP = 128  # places of the cache that one graph more reads
 _TEXT_STEP = 8  # tokens of text that one graph more reads
+
+
+class Act(Protocol):
+    """One step of N environments; as Policy.act with a cache given before."""
+
+    def __call__(
+        self, obs: Observation, uniforms: Tensor | None, *, with_value: bool = True
+    ) -> ActOutput:
+        """Observations [N] on any device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +132,19 @@ class CapturedAct:
             output = step()
             self.cache.lengths += 1
         return _Graph(graph, (own, critics), output)
+
+
+def fastest_act(policy: Policy, cache: KVCache) -> Act:
+    """``policy.act`` with this cache: captured where the device can, observations from anywhere."""
+    device = cache.keys.device
+    if device.type == "cuda" and not isinstance(cache, SharedCounterCache):
+        return CapturedAct(policy, cache).act
+
+    def act(obs: Observation, uniforms: Tensor | None, *, with_value: bool = True) -> ActOutput:
+        there = None if uniforms is None else uniforms.to(device)
+        return policy.act(obs.to(device), cache, there, with_value=with_value)
+
+    return act
 
 
 def _room_for(words: Words | None, num_envs: int, length: int) -> Words | None:

@@ -29,6 +29,11 @@ class Observation:
         """Environments start to stop of an observation over [T, N], as views."""
         return Observation(**{f.name: getattr(self, f.name)[:, start:stop] for f in fields(self)})
 
+    def to(self, device: torch.device) -> "Observation":
+        """The same on a device; what is there already is not copied."""
+        moved = {f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)}
+        return Observation(**moved)
+
     def with_features(self, features: Tensor) -> "Observation":
         """The same steps with other image features [..., F]."""
         others = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -92,6 +92,11 @@ class Policy(nn.Module):
         """What encode_frames gives: float32, or the weights' dtype."""
         return self.actor_head.weight.dtype
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.actor_head.weight.device
+
     def num_parameters(self, *, trainable_only: bool = False) -> int:
         """Number of weights; with trainable_only, without the frozen ones."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad or not trainable_only)
@@ -250,7 +255,8 @@ class Policy(nn.Module):
         return self._value_of(beliefs)
 
     def _value_of(self, x: Tensor) -> Tensor:
-        value: Tensor = self.critic_head(x)  # of beliefs [..., d], or of facts [..., K]
+        # Of beliefs [..., d], or of facts [..., K], which are float32 whatever the weights are.
+        value: Tensor = self.critic_head(x.to(self.feature_dtype))
         return value.float()
 
     def _beliefs(

@@ -19,6 +19,9 @@ class PPOConfig:
 
     num_epochs: int = 4  # passes over a rollout
     num_minibatches: int = 1  # per epoch; each is a contiguous block of environments over all T
+    # Environments whose activations are held at once; a minibatch of more adds up its gradients.
+    # None: all of the minibatch.
+    envs_per_pass: int | None = None
     clip_coef: float = 0.1  # of the probability ratio
     value_loss: Literal["plain", "clipped"] = "plain"  # "clipped" uses clip_coef in units of value
     value_loss_coef: float = 0.5  # times a loss that is itself 0.5·MSE
@@ -41,6 +44,8 @@ class PPOConfig:
     def __post_init__(self) -> None:
         for name in ("num_epochs", "num_minibatches"):
             self._check(name, getattr(self, name) >= 1, "use at least 1")
+        per_pass = self.envs_per_pass
+        self._check("envs_per_pass", per_pass is None or per_pass >= 1, "use at least 1")
         for name in _POSITIVE:
             self._check(name, getattr(self, name) > 0, "use a positive number")
         for name in _NOT_NEGATIVE:

@@ -83,10 +83,13 @@ class Anchor:
         return self.policy.evaluate_logits(obs, episode_start, prefix)
 
 
-def make_optimizer(policy: Policy, config: PPOConfig) -> FlatAdam:
+def make_optimizer(
+    policy: Policy, config: PPOConfig, working_dtype: torch.dtype | None = None
+) -> FlatAdam:
     """Adam with the groups ``actor`` and ``critic``, each with its learning rate.
 
-    The policy must be on its device: its parameters become views of one buffer per group.
+    The policy must be on its device: its parameters become views of one buffer per group, of
+    working_dtype where one is given (see FlatAdam).
     """
     groups = (policy.actor_parameters(), policy.critic_parameters())
     return FlatAdam(
@@ -96,6 +99,7 @@ def make_optimizer(policy: Policy, config: PPOConfig) -> FlatAdam:
         ],
         max_norm=config.max_grad_norm,
         eps=config.adam_eps,
+        working_dtype=working_dtype,
     )
 
 
@@ -148,11 +152,10 @@ def ppo_update(
     work = _Minibatches(policy, batch, valid, config, progress, anchor, warmup)
     steps = _Steps(config)
     for start, stop in work.schedule():
-        loss, stats = work.loss(start, stop)
         optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        loss, stats = work.backward(start, stop)
         norm = optimizer.gather()
-        optimizer.step(norm=norm, alive=steps.add(loss.detach(), norm, stats))
+        optimizer.step(norm=norm, alive=steps.add(loss, norm, stats))
         if steps.is_over():
             break
     optimizer.zero_grad(set_to_none=True)
@@ -279,6 +282,36 @@ class _Minibatches:
         ]
         for _ in range(self.config.num_epochs):
             yield from blocks
+
+    def backward(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Gradients of the mean loss over environments start to stop, a part at a time.
+
+        Returns: the loss and its statistics, as STATS: of parts the means by the steps that count,
+            and the largest ratio_error.
+        """
+        size = self.config.envs_per_pass or stop - start
+        parts = [(first, min(first + size, stop)) for first in range(start, stop, size)]
+        counts = [self._count(*part) for part in parts]
+        rows, total = [], sum(counts)
+        for part, count in zip(parts, counts, strict=True):
+            if count:
+                loss, stats = self.loss(*part)
+                torch.autograd.backward(loss * (count / total))
+                rows.append(torch.cat([stats, loss.detach()[None]]))
+        if len(rows) == 1:
+            return rows[0][-1], rows[0][:-1]
+        every = torch.stack(rows)
+        shares = every.new_tensor([count / total for count in counts if count])
+        means = shares @ every
+        ratio = STATS.index("ratio_error")
+        means[ratio] = every[:, ratio].max()
+        return means[-1], means[:-1]
+
+    def _count(self, start: int, stop: int) -> int:
+        """How many steps of these environments count."""
+        if self.valid is None:
+            return (stop - start) * len(self.batch.actions)
+        return int(self.valid[:, start:stop].sum())
 
     def loss(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """The loss to minimise on environments start to stop, and its statistics, as STATS."""

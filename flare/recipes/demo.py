@@ -4,6 +4,7 @@ Houses, expert demonstrations, image encoder, imitation, evaluation, PPO, evalua
 stage leaves its result in the run folder, so an interrupted demo goes on with ``--resume``.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -272,7 +273,10 @@ class Demo:
             tuner.resume(load_checkpoint(self.run.path))
         else:
             tuner.start()
-        with self.console.stage("finetune", total=config.finetune_steps, unit="steps") as stage:
+        with (
+            contextlib.closing(tuner),
+            self.console.stage("finetune", total=config.finetune_steps, unit="steps") as stage,
+        ):
             tuner.train(stage, lambda: self.stop.requested)
 
 

@@ -14,6 +14,7 @@ from flare.agent import AgentConfig, load_agent
 from flare.assembly import (
     TaskConfig,
     WorldConfig,
+    check_device,
     check_limit,
     check_memory,
     check_torch_threads,
@@ -56,6 +57,10 @@ class FinetuneConfig:
     total_steps: int = 1_000_000  # environment steps of all worlds together
     checkpoint_every: int = 50  # iterations
     num_threads: int = 0  # of PyTorch; 0: one per core
+    device: Literal["cpu", "cuda"] = "cpu"  # where the policy acts and learns
+    # What it computes in. "bfloat16": steps are taken on float32 weights, of which those that
+    # compute are roundings; checkpoints hold the former.
+    precision: Literal["float32", "bfloat16"] = "float32"
     world: WorldConfig = field(default_factory=WorldConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
     collector: CollectorConfig = field(default_factory=CollectorConfig)
@@ -71,6 +76,7 @@ class FinetuneConfig:
         check_limit(self.max_houses)
         check_seed(self.seed)
         check_torch_threads(self.num_threads)
+        check_device(self.device)
 
 
 def with_preset(config: FinetuneConfig) -> FinetuneConfig:
@@ -116,17 +122,19 @@ class Finetuner:
         self.agent, self.config, self.run = agent, config, run
         self.processors = processors or {}
         ppo = config.ppo
-        # A second copy of all weights, in memory and in every checkpoint: only where it is used.
-        self.anchor = Anchor(policy) if ppo.anchor_coef or ppo.anchor_coef_end else None
+        kept, optimizer = _prepare(policy, config)
         self.state = TrainState(
             stage="finetune",
             policy=policy,
-            optimizer=make_optimizer(policy, config.ppo),
+            optimizer=optimizer,
+            kept=kept,
             seed=config.seed,
             window=SuccessWindow(_WINDOW),
         )
+        # A second copy of all weights, in memory and in every checkpoint: only where it is used.
+        self.anchor = Anchor(policy) if ppo.anchor_coef or ppo.anchor_coef_end else None
         self.policy = policy
-        self.timer = Timer()
+        self.timer = Timer(config.device)
         self._finished: list[FinishedEpisode] = []
         assert config.houses is not None
         self.worlds = open_worlds(houses, config.world, config.houses)
@@ -260,9 +268,32 @@ class Finetuner:
             if state.iteration % self.config.checkpoint_every == 0:
                 self.save()
         self.save()
+        return state.step >= total
+
+    def close(self) -> None:
+        """End the worlds and sync the logs; more than once is fine."""
+        self.worlds.close()
         self.metrics.close()
         self.episodes.close()
-        return state.step >= total
+
+
+def _prepare(policy: Policy, config: FinetuneConfig) -> tuple[dict[str, Tensor], FlatAdam]:
+    """Bring the policy to its device and precision, in place.
+
+    Returns: the exact weights of what is not trained, where the policy only has roundings of them,
+        and the optimizer, which has those of the rest.
+    """
+    policy.to(config.device)
+    dtype: torch.dtype = getattr(torch, config.precision)
+    before = {name: t.detach().cpu().clone() for name, t in policy.state_dict().items()}
+    optimizer = make_optimizer(policy, config.ppo, dtype)
+    policy.to(dtype)
+    moved, after = optimizer.masters(), policy.state_dict()
+    for name, parameter in policy.named_parameters():
+        if parameter in moved:
+            del before[name]
+    kept = {name: t for name, t in before.items() if t.dtype != after[name].dtype}
+    return kept, optimizer
 
 
 _ANCHOR, _COLLECTOR = "anchor.", "collector."  # prefixes of tensor names in a checkpoint
@@ -351,7 +382,7 @@ def run_finetune(config: FinetuneConfig) -> int:
         if isinstance(tuner.worlds, ThorWorlds):
             console.message(tuner.worlds.devices_text())
         with (
-            contextlib.closing(tuner.worlds),
+            contextlib.closing(tuner),
             console.stage("finetune", total=config.total_steps, unit="steps") as stage,
         ):
             finished = tuner.train(stage, lambda: stop.requested)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from flare.checkpoint import Checkpoint, load_weights
 from flare.errors import UserError
+from flare.kernels.flat_adam import FlatAdam
 from flare.metrics import SuccessWindow
 
 
@@ -29,11 +30,23 @@ class TrainState:
     episodes: int = 0  # finished episodes
     best: float = -1.0  # best success rate so far, decides what `best` points at
     window: SuccessWindow = field(default_factory=SuccessWindow)
+    # Exact weights, on the CPU, of what the optimizer does not move and the policy has rounded.
+    kept: dict[str, Tensor] = field(default_factory=dict)
     # Small integers of the recipe's own, such as lines of episodes.jsonl or the curriculum's level.
     counters: dict[str, int] = field(default_factory=dict)
     # Arrays that outlive an iteration, by name: the sampler's episode index of each env [N], the KV
     # cache, the worlds' state bytes (uint8).
     tensors: dict[str, Tensor] = field(default_factory=dict)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The policy's state dict, exact where the policy computes with roundings."""
+        return {**self.policy.state_dict(), **self.kept, **self._masters()}
+
+    def _masters(self) -> dict[str, Tensor]:
+        if not isinstance(self.optimizer, FlatAdam):
+            return {}
+        masters = self.optimizer.masters()
+        return {name: masters[p] for name, p in self.policy.named_parameters() if p in masters}
 
     def to_checkpoint(
         self,
@@ -64,7 +77,7 @@ class TrainState:
         return Checkpoint(
             step=self.step,
             stage=self.stage,
-            model=self.policy.state_dict(),
+            model=self.weights(),
             policy=dict(policy),
             recipe=dict(recipe),
             trainer=trainer,
@@ -84,6 +97,10 @@ class TrainState:
                 key="stage",
             )
         load_weights(self.policy, checkpoint)
+        with torch.no_grad():
+            for name, master in self._masters().items():
+                master.copy_(checkpoint.model[name])
+        self.kept = {name: checkpoint.model[name] for name in self.kept}
         try:
             self._take(checkpoint)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

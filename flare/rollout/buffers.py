@@ -284,6 +284,21 @@ class RolloutBuffer:
 
         return torch.from_numpy(self.array(name))
 
+    def pin(self) -> None:
+        """Lock the memory in place, so that a GPU copies from it directly and asynchronously.
+
+        Raises:
+            OSError: the driver refuses, as it does beyond the limit of locked memory.
+        """
+        import torch
+
+        runtime = torch.cuda.cudart()  # type: ignore[no-untyped-call]
+        address = self._core.address
+        error = int(runtime.cudaHostRegister(address, self._core.num_bytes, 0))
+        if error != 0:
+            raise OSError(f"CUDA error {error} in locking {self._core.num_bytes} bytes")
+        weakref.finalize(self, runtime.cudaHostUnregister, address)
+
     def send_actions(
         self, envs: ArrayLike, steps: ArrayLike, command: Command = Command.STEP
     ) -> None:

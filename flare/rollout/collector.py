@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flare.errors import UserError, require, user_error_types
+from flare.policy.captured_act import fastest_act
 from flare.policy.kv_cache import KVPrefix, SharedCounterCache
 from flare.policy.observation import Observation
 from flare.policy.policy import Policy
@@ -91,29 +92,22 @@ class Rollout:
     prefix: KVPrefix | None
 
 
+_LEARNT = ("action", "log_prob", "value", "advantage", "return", "valid")  # read by the update
 _FRAMES = 1024  # steps that values are computed of at once: keeps activations in bounds
-# How shared memory holds features: NumPy has no bfloat16, so its bits go as integers.
-_NUMPY: dict[torch.dtype, np.dtype[Any]] = {
-    torch.float32: np.dtype(np.float32),
-    torch.bfloat16: np.dtype(np.uint16),
-}
 
 
 def rollout_specs(
     num_steps: int,
     num_envs: int,
     frame_shape: tuple[int, ...],
-    num_features: int,
-    feature_dtype: torch.dtype,
     max_words: int,
     facts_dtype: np.dtype[Any],
 ) -> list[ArraySpec]:
-    """Every array of a rollout: the only list of what a slot holds."""
+    """What a slot holds besides its features, which lie where the policy is."""
     t, n = num_steps, num_envs
     return [
         ArraySpec("frames", np.dtype(np.uint8), (t + 1, n, *frame_shape)),
         ArraySpec("facts", facts_dtype, (t + 1, n)),
-        ArraySpec("features", _NUMPY[feature_dtype], (t + 1, n, num_features)),
         ArraySpec("privileged", np.dtype(np.float32), (t + 1, n, NUM_PRIVILEGED)),
         ArraySpec("tokens", np.dtype(np.int64), (t + 1, n, max_words)),
         ArraySpec("prev_action", np.dtype(np.int64), (t + 1, n)),
@@ -161,32 +155,34 @@ class Collector:
         vocabulary: Tokenizer,
         config: CollectorConfig,
         on_episode: Callable[[FinishedEpisode], None],
-        device: torch.device | None = None,
     ) -> None:
         self.worlds, self.mixture, self.sampler = worlds, sampler.mixture, sampler
         self.policy, self.vocabulary, self.config = policy, vocabulary, config
         self._done = worlds.action_names.index("done")
         self.on_episode = on_episode
-        self.device = device or torch.device("cpu")
+        self.device = policy.device
         n, t = worlds.num_envs, config.num_steps
         specs = rollout_specs(
             t,
             n,
             worlds.camera.frame_shape,
-            policy.num_features,
-            policy.feature_dtype,
             vocabulary.max_words,
             worlds.facts_dtype,
         )
         self.buffer = RolloutBuffer.create(specs, num_envs=n)
+        if self.device.type == "cuda":
+            self.buffer.pin()
         self._arrays = {spec.name: self.buffer.array(spec.name) for spec in specs}
         self._tensors = {
             spec.name: self.buffer.tensor(spec.name)
             for spec in specs
             if spec.name not in ("facts", "frames")
         }
-        self._tensors["features"] = self._tensors["features"].view(policy.feature_dtype)
+        self._features = torch.zeros(
+            (t + 1, n, policy.num_features), dtype=policy.feature_dtype, device=self.device
+        )
         self.cache = policy.new_cache(n, max_len=self.mixture.max_steps)
+        self._act = fastest_act(policy, self.cache)
         # A critic tower that remembers nothing beyond a rollout stays out of it: its values come
         # from one pass over the whole, as the update will compute them.
         self._is_critic_late = (
@@ -235,9 +231,10 @@ class Collector:
         a["traj_index"][slot, envs] = self.sensors.traj_index[envs]
 
     def _observation(self, index: int | slice) -> Observation:
+        """Slots as they lie: features on the policy's device, the rest in shared memory."""
         t = self._tensors
         return Observation(
-            features=t["features"][index],
+            features=self._features[index],
             tokens=t["tokens"][index],
             prev_action=t["prev_action"][index],
             in_hand=t["in_hand"][index],
@@ -257,9 +254,9 @@ class Collector:
             )
         features = self.policy.encode_frames(torch.from_numpy(frames), draws)
         if envs is None:
-            self._tensors["features"][slot] = features
+            self._features[slot] = features
         else:
-            self._tensors["features"][slot, torch.from_numpy(envs)] = features
+            self._features[slot, torch.from_numpy(envs)] = features
 
     @torch.no_grad()
     def collect(self, timer: Timer) -> Rollout:
@@ -275,8 +272,8 @@ class Collector:
                 uniforms = keyed_uniform(
                     self.sampler.seed, envs, self.episode, a["facts"][t]["step"], _ACTION_DRAW
                 )
-                out = self.policy.act(
-                    self._observation(t), self.cache, torch.from_numpy(uniforms),
+                out = self._act(
+                    self._observation(t), torch.from_numpy(uniforms),
                     with_value=not self._is_critic_late,
                 )  # fmt: skip
                 self._tensors["action"][t] = out.action
@@ -303,7 +300,8 @@ class Collector:
             if self._is_critic_late:
                 self._evaluate_rollout()
             else:
-                last, ids = self._observation(self.config.num_steps), torch.from_numpy(envs)
+                last = self._observation(self.config.num_steps).to(self.device)
+                ids = torch.from_numpy(envs)
                 self._tensors["value"][-1] = self.policy.value(last, self.cache, ids)
         return self._finish(prefix, timer)
 
@@ -318,7 +316,7 @@ class Collector:
                 if self._is_critic_late:
                     value = self._values(t + 2, ids)[-1]
                 else:
-                    obs = self._observation(t + 1).select(ids)
+                    obs = self._observation(t + 1).select(ids).to(self.device)
                     value = self.policy.value(obs, self.cache, ids)
                 self._tensors["final_value"][t, ids] = value
         ended = np.flatnonzero(judged.terminated | judged.truncated)
@@ -334,8 +332,9 @@ class Collector:
 
     def _values(self, num_slots: int, env_ids: Tensor) -> Tensor:
         """Values [num_slots, n] of the first slots of some environments, as the update has them."""
-        obs = self._observation(slice(0, num_slots)).select_envs(env_ids)
-        return self.policy.evaluate_values(obs, self._episode_starts(num_slots)[:, env_ids])
+        obs = self._observation(slice(0, num_slots)).select_envs(env_ids).to(self.device)
+        starts = self._episode_starts(num_slots)[:, env_ids]
+        return self.policy.evaluate_values(obs, starts.to(self.device))
 
     def _evaluate_rollout(self) -> None:
         """Values of every step and of the observation behind the last, some environments a time."""
@@ -376,15 +375,16 @@ class Collector:
                 valid=a["valid"],
                 truncation_is_terminal=self.config.truncation_is_terminal,
             )
+        there = {name: tensors[name].to(self.device, non_blocking=True) for name in _LEARNT}
         return Rollout(
-            obs=self._observation(slice(0, steps)),
-            actions=tensors["action"],
-            log_probs=tensors["log_prob"],
-            values=tensors["value"][:steps],
-            advantages=tensors["advantage"],
-            returns=tensors["return"],
-            episode_start=self._episode_starts(steps),
-            valid=tensors["valid"],
+            obs=self._observation(slice(0, steps)).to(self.device),
+            actions=there["action"],
+            log_probs=there["log_prob"],
+            values=there["value"][:steps],
+            advantages=there["advantage"],
+            returns=there["return"],
+            episode_start=self._episode_starts(steps).to(self.device),
+            valid=there["valid"],
             prefix=prefix,
         )
 

@@ -209,16 +209,18 @@ def test_an_imported_checkpoint_is_evaluated_on_every_task(ready, tmp_path):
     assert {r["task"] for r in records} == set(TASKS)
 
 
-def test_an_imported_checkpoint_is_fine_tuned(ready, tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_imported_checkpoint_is_fine_tuned(ready, precision, tmp_path):
     folder, houses = ready
     code = run(
         "finetune", "--checkpoint", folder, "--houses", houses, "--runs", tmp_path, "--name", "rl",
         "--total-steps", 8, "--world.num-envs", 2, "--collector.num-steps", 4,
         "--ppo.critic-warmup-steps", 0, "--ppo.num-epochs", 1, "--collector.augment",
+        "--precision", precision,
     )  # fmt: skip
     assert code == 0
     record = json.loads((tmp_path / "rl" / "metrics.jsonl").read_text().splitlines()[-1])
-    assert record["first_epoch_ratio_max_error"] < 1e-4
+    assert record["first_epoch_ratio_max_error"] < (1e-4 if precision == "float32" else 0.3)
     before, after = load_checkpoint(folder), load_checkpoint(tmp_path / "rl")
     assert after.processors == before.processors
     frozen = [

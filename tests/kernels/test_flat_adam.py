@@ -106,3 +106,35 @@ def test_frozen_parameters_are_left_out():
     push(net, 0)
     optimizer.step()
     assert all(p not in optimizer.state for p in net["actor"].parameters())
+
+
+@pytest.mark.parametrize("backend", ["triton", "reference"])
+def test_steps_below_the_last_digit_add_up_in_the_masters(backend):
+    """bfloat16 around 1 has steps of 1/128: fifty of 1e-3 move nothing, unless masters remember."""
+    net = nn.ModuleDict({"actor": nn.Linear(4, 4, bias=False)}).to(DEVICE)
+    nn.init.ones_(net["actor"].weight)
+    groups = [{"params": list(net.parameters()), "lr": 1e-3}]
+    with use_backend(backend):
+        optimizer = FlatAdam(groups, max_norm=1e9, working_dtype=torch.bfloat16)
+        (weight,) = net.parameters()
+        assert weight.dtype == torch.bfloat16 and optimizer.masters()[weight].dtype == torch.float32
+        for _ in range(50):
+            weight.grad = torch.ones_like(weight)
+            optimizer.step()
+    master = optimizer.masters()[weight]
+    torch.testing.assert_close(master, torch.full_like(master, 0.95), rtol=0, atol=1e-4)
+    assert torch.equal(weight, master.bfloat16())
+    # A state that is taken over keeps the moments' digits, and masters that are written count.
+    other = nn.ModuleDict({"actor": nn.Linear(4, 4, bias=False)}).to(DEVICE)
+    heir = FlatAdam([{"params": list(other.parameters()), "lr": 1e-3}], max_norm=1e9,
+                    working_dtype=torch.bfloat16)  # fmt: skip
+    heir.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    (copied,) = other.parameters()
+    heir.masters()[copied].copy_(master)
+    heir.round_masters()
+    assert torch.equal(copied, weight)
+    with use_backend(backend):
+        for w, o in ((weight, optimizer), (copied, heir)):
+            w.grad = torch.ones_like(w)
+            o.step()
+    assert torch.equal(heir.masters()[copied], optimizer.masters()[weight])

@@ -145,6 +145,27 @@ def test_environments_without_a_step_that_counts_are_left_out():
         _update(policy, rollout, PPOConfig())
 
 
+@pytest.mark.parametrize("per_pass", [1, 2, 3])
+@pytest.mark.parametrize("has_gaps", [False, True])
+def test_a_minibatch_in_parts_is_the_same_minibatch(per_pass, has_gaps):
+    """Five environments, parts of different sizes; with gaps one of them does not count at all."""
+    policy = tiny_policy("tower")
+    rollout = simulate_rollout(policy, steps=12, envs=5, carry=True, seed=8)
+    if has_gaps:
+        valid = torch.rand(12, 5, generator=torch.Generator().manual_seed(1)) < 0.7
+        valid[:, 1] = False
+        rollout = replace(rollout, valid=valid)
+    config = replace(flare_preset(), critic_warmup_steps=0, entropy_coef=0.1)
+    twin = copy.deepcopy(policy)
+    whole = _update(policy, rollout, config)
+    parts = _update(twin, rollout, replace(config, envs_per_pass=per_pass))
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        assert parts[name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
+    for ours, theirs in zip(twin.parameters(), policy.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-6)
+
+
 def test_minibatches_cover_every_environment_once_an_epoch():
     """With steps too small to matter, the mean over blocks is the loss of the whole rollout."""
     policy = tiny_policy()

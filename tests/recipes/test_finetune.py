@@ -1,5 +1,29 @@
-from flare.ppo.config import demo_preset
-from flare.recipes.finetune import FinetuneConfig, with_preset
+import contextlib
+import json
+
+import pytest
+import torch
+
+from flare.agent import AgentConfig
+from flare.assembly import TaskConfig, WorldConfig, load_house_file
+from flare.checkpoint import load_checkpoint
+from flare.config import from_dict
+from flare.errors import UserError
+from flare.houses.files import write_houses
+from flare.ppo.config import PPOConfig, demo_preset
+from flare.recipes.finetune import FinetuneConfig, Finetuner, with_preset
+from flare.recipes.pretrain import make_agent
+from flare.rollout.collector import CollectorConfig
+from flare.run_folder import RunFolder, make_manifest
+from flare.specs import CameraSpec
+from flare.tasks.sampler import SamplerConfig
+from tests.worlds.two_rooms import two_rooms
+
+GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
+TASK = TaskConfig(max_steps=6, sampler=SamplerConfig(target_types=("Sofa",)))
+WORLD = WorldConfig(num_envs=4, num_threads=1, camera=CameraSpec(width=42, height=24)).for_tasks(
+    TASK.build()
+)
 
 
 def test_the_flare_preset_carries_the_originals_numbers():
@@ -19,3 +43,60 @@ def test_the_demo_preset_and_none():
     assert with_preset(FinetuneConfig(preset="demo")).ppo == demo_preset()
     plain = FinetuneConfig()
     assert with_preset(plain) is plain
+
+
+@contextlib.contextmanager
+def tuner_of(folder, houses, config, agent, *, checkpoint=None):
+    """A run in a folder, new or going on from a checkpoint; the weights are always the same."""
+    run = RunFolder(folder)
+    if checkpoint is None:
+        run = RunFolder.create(folder.parent, folder.name, prefix="finetune")
+        run.describe(config, make_manifest(recipe="finetune", seed=0, inputs={}))
+    torch.manual_seed(0)
+    tuner = Finetuner(agent=agent, policy=agent.build(),
+                      houses=load_house_file(houses), config=config, run=run)  # fmt: skip
+    if checkpoint is None:
+        tuner.start()
+    else:
+        tuner.resume(checkpoint)
+    with contextlib.closing(tuner):
+        yield tuner
+
+
+def numbers(record):
+    return {name: value for name, value in record.items() if name != "time"}
+
+
+@pytest.mark.parametrize("critic", ["facts", "tower"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+def test_a_resumed_run_equals_an_uninterrupted_one(device, precision, critic, tmp_path):
+    houses = tmp_path / "houses.jsonl.gz"
+    write_houses(houses, [json.loads(two_rooms())])
+    agent = make_agent(WORLD, TASK, ("Sofa",), critic)
+    config = FinetuneConfig(
+        houses=houses, device=device, precision=precision, world=WORLD, task=TASK, total_steps=80,
+        collector=CollectorConfig(num_steps=5), ppo=PPOConfig(num_epochs=2, critic_warmup_steps=20),
+    )  # fmt: skip
+    with tuner_of(tmp_path / "whole", houses, config, agent) as tuner:
+        expected = [numbers(tuner.iterate()) for _ in range(4)]
+        wanted = load_checkpoint(tuner.save())
+    with tuner_of(tmp_path / "cut", houses, config, agent) as tuner:
+        got = [numbers(tuner.iterate()) for _ in range(2)]
+        checkpoint = load_checkpoint(tuner.save())
+    assert from_dict(checkpoint.policy, AgentConfig, file=tmp_path) == agent
+    with tuner_of(tmp_path / "cut", houses, config, agent, checkpoint=checkpoint) as tuner:
+        got += [numbers(tuner.iterate()) for _ in range(2)]
+        assert tuner.policy.device.type == device
+        assert tuner.policy.feature_dtype == getattr(torch, precision)
+        final = load_checkpoint(tuner.save())
+    assert json.dumps(got) == json.dumps(expected)
+    assert expected[-1]["first_epoch_ratio_max_error"] < (1e-4 if precision == "float32" else 0.1)
+    assert all(torch.equal(final.model[name], t) for name, t in wanted.model.items())
+    assert {t.dtype for t in wanted.model.values() if t.is_floating_point()} == {torch.float32}
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="PyTorch finds no GPU"):
+        FinetuneConfig(device="cuda")
