@@ -3,6 +3,7 @@
 #include <cstring>
 #include <optional>
 
+#include "thor/client_processor.hpp"
 #include "thor/metadata.hpp"
 
 namespace flare::thor {
@@ -61,7 +62,9 @@ void Server::serve(const std::string& server_path, const std::string& client_pat
   // Only now: the client opens the other pipe with its first action.
   const Pipe in(client_path, false);
   in.enlarge();
+  ClientProcessor client;
   while (const std::optional<std::string> text = read_action(in)) {
+    client.follow();
     if (!answer(out, *text)) return;
   }
 }
@@ -147,7 +150,7 @@ bool Server::send(const Pipe& out, const Reply& reply, const ImageRequest& reque
   if (reply.is_patch) {
     write_patch(metadata_, reply);
     message_.fields.push_back({Field::kMetadataPatch, metadata_.bytes()});
-    return write_message(out, message_.fields);
+    return writer_.write(out, message_.fields);
   }
   write_metadata(metadata_, simulator_, reply, request, sequence_id_);
   message_.fields.push_back({Field::kMetadata, metadata_.bytes()});
@@ -159,7 +162,7 @@ bool Server::send(const Pipe& out, const Reply& reply, const ImageRequest& reque
     }
     add_images(Field::kImage, Field::kDepth, Field::kIds, Simulator::kAgentCamera, request);
   }
-  return write_message(out, message_.fields);
+  return writer_.write(out, message_.fields);
 }
 
 }  // namespace flare::thor
