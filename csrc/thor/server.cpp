@@ -1,7 +1,9 @@
 #include "thor/server.hpp"
 
+#include <chrono>
 #include <cstring>
 #include <optional>
+#include <thread>
 
 #include "thor/client_processor.hpp"
 #include "thor/metadata.hpp"
@@ -155,6 +157,9 @@ bool Server::send(const Pipe& out, const Reply& reply, const ImageRequest& reque
   write_metadata(metadata_, simulator_, reply, request, sequence_id_);
   message_.fields.push_back({Field::kMetadata, metadata_.bytes()});
   if (request.color) {
+    if (simulator_.options.frame_delay > 0.0) {
+      std::this_thread::sleep_for(std::chrono::duration<double>(simulator_.options.frame_delay));
+    }
     message_.bodies.reserve(2 * (static_cast<std::size_t>(simulator_.num_cameras()) + 1));
     for (int i = 0; i < simulator_.num_cameras(); ++i) {
       add_images(Field::kThirdPartyImage, Field::kThirdPartyDepth, Field::kThirdPartyIds, i,
