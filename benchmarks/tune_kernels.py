@@ -39,45 +39,46 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _configs(names: tuple[str, ...], *rows: tuple[int, ...]) -> list[Config]:
-    """Rows of (blocks..., warps, stages)."""
+    """Rows of (blocks..., warps, stages), and perhaps the most registers of a thread."""
     found = []
-    for *blocks, warps, stages in rows:
-        sizes = dict(zip(names, blocks, strict=True))
+    for row in rows:
+        sizes = dict(zip(names, row, strict=False))
+        warps, stages, *most = row[len(names) :]
         if names == ("BLOCK_N",):  # the decode kernel names its stages at the loop
             sizes["STAGES"] = stages
-        found.append(Config(num_warps=warps, num_stages=stages, blocks=sizes))
+        found.append(
+            Config(num_warps=warps, num_stages=stages, blocks=sizes, max_registers=(*most, None)[0])
+        )
     return found
 
 
 TILE = ("BLOCK_M", "BLOCK_N")
 CANDIDATES: dict[str, list[Config]] = {
     "attention_fwd_kernel": _configs(
-        TILE, (64, 64, 4, 2), (64, 64, 4, 3), (64, 64, 4, 4), (64, 32, 4, 3), (64, 32, 4, 4),
-        (64, 128, 4, 2), (32, 64, 4, 3), (128, 64, 8, 2), (128, 64, 8, 3), (128, 64, 4, 2),
-        (128, 32, 4, 3), (128, 32, 8, 3), (128, 128, 8, 2),
+        TILE, (64, 64, 4, 2), (64, 64, 4, 2, 128), (64, 64, 4, 3), (64, 64, 4, 3, 128),
+        (64, 32, 4, 3), (64, 32, 4, 3, 80), (64, 32, 4, 4), (128, 64, 8, 3), (128, 64, 8, 3, 128),
+    ) + _configs(
+        (*TILE, "AHEAD"), (64, 64, 1, 4, 2), (64, 64, 1, 4, 3), (64, 32, 1, 4, 3),
+        (64, 32, 1, 4, 4), (128, 64, 1, 8, 3),
     ),
     "attention_dq_kernel": _configs(
-        TILE, (64, 64, 4, 1), (64, 64, 4, 2), (64, 64, 4, 3), (64, 32, 4, 2), (64, 32, 4, 3),
-        (64, 128, 4, 1), (32, 64, 4, 2), (128, 64, 8, 1), (128, 64, 8, 2), (128, 32, 4, 2),
-        (128, 32, 8, 2),
+        TILE, (64, 64, 4, 2), (64, 64, 4, 2, 128), (64, 64, 4, 3), (64, 64, 4, 3, 128),
+        (64, 32, 4, 2), (64, 32, 4, 3), (64, 32, 4, 4), (128, 64, 8, 2, 128),
     ),
     "attention_dkv_kernel": _configs(
-        TILE, (64, 64, 4, 1), (64, 64, 4, 2), (64, 64, 4, 3), (32, 64, 4, 1), (32, 64, 4, 2),
-        (32, 64, 4, 3), (32, 128, 8, 2), (32, 128, 4, 2), (64, 128, 8, 1), (64, 128, 8, 2),
-        (128, 64, 4, 1), (128, 64, 8, 1),
+        TILE, (64, 64, 4, 1), (64, 64, 4, 1, 168), (64, 64, 4, 2), (64, 64, 4, 2, 168),
+        (32, 64, 4, 1), (32, 64, 4, 1, 128), (32, 64, 4, 2), (32, 64, 4, 2, 128), (32, 64, 4, 3),
     ),
     "decode_kernel": _configs(
-        ("BLOCK_N",), (32, 1, 3), (32, 2, 3), (32, 4, 4), (64, 2, 2), (64, 2, 3), (64, 4, 1),
-        (64, 4, 2), (64, 4, 3), (64, 4, 4), (128, 4, 2), (128, 4, 3), (128, 8, 2), (128, 8, 3),
-        (256, 8, 1), (256, 8, 2),
+        ("BLOCK_N",), (32, 1, 3), (32, 2, 3), (64, 2, 2), (64, 2, 3), (64, 4, 3), (128, 4, 2),
+        (128, 4, 3), (256, 8, 1), (256, 8, 2),
     ),
     "pool_fwd_kernel": _configs(
-        ("BLOCK_N", "BLOCK_K"), (32, 128, 4, 2), (32, 128, 4, 3), (32, 128, 8, 2), (64, 128, 4, 2),
-        (64, 128, 8, 2),
+        ("BLOCK_N", "BLOCK_K"), (32, 128, 4, 2), (32, 128, 4, 3), (64, 128, 4, 2),
     ),
     "pool_bwd_kernel": _configs(
-        ("BLOCK_N", "BLOCK_K"), (64, 128, 4, 2), (64, 128, 4, 3), (64, 64, 4, 3), (64, 128, 8, 2),
-        (32, 128, 4, 3), (32, 256, 4, 2), (64, 256, 8, 2),
+        ("BLOCK_N", "BLOCK_K"), (64, 128, 4, 2), (64, 128, 4, 3), (64, 128, 4, 4), (32, 128, 4, 3),
+        (32, 256, 4, 3), (64, 256, 4, 2),
     ),
 }  # fmt: skip
 
@@ -142,7 +143,7 @@ def shapes() -> Iterator[Shape]:
     yield Shape("attention 64x433x6", attention, _attention(433, 6), 64, 8)
     yield Shape("attention 16x433x6", attention, _attention(433, 6), 16, 16)
     yield Shape("episodes 32x128x8", attention, _attention(128, 8, True), 32, 16)
-    for rows, keys in ((8, 129), (64, 129), (64, 1000)):
+    for rows, keys in ((8, 129), (32, 129), (64, 129), (64, 1000)):
         yield Shape(f"decode {rows}x{keys}", decode_attention, _decode(keys), rows)
     yield Shape("pool 4096x181", pool_attention, _pool, 4096, 2)
 
@@ -199,7 +200,7 @@ def tune(shape: Shape, rows: int) -> Iterator[dict[str, Any]]:
             ]
             found = {"shape": shape.name, "kernel": name, "is_own": config is own,
                      "warps": config.num_warps, "stages": config.num_stages,
-                     **config.blocks}  # fmt: skip
+                     "most registers": config.max_registers, **config.blocks}  # fmt: skip
             try:
                 yield {**found, "us": time_replayed(steps, DEVICE, 0.02)["median"]}
             except Exception as failure:  # of Triton's many kinds

@@ -137,13 +137,16 @@ class Config:
     blocks: dict[str, int] = field(default_factory=dict)
     # Whether a product and a sum may become one rounding. Off where results are cut to integers.
     has_fused_sums: bool = True
+    # Where a few registers less let one program more run on a multiprocessor.
+    max_registers: int | None = None
 
-    def options(self) -> dict[str, int | bool]:
+    def options(self) -> dict[str, int | bool | None]:
         """What a launch passes to the compiler."""
         return {
             "num_warps": self.num_warps,
             "num_stages": self.num_stages,
             "enable_fp_fusion": self.has_fused_sums,
+            "maxnreg": self.max_registers,
         }
 
 
@@ -222,8 +225,9 @@ def _launch(
     kernel: Any, grid: Sequence[int], values: list[object], config: Config, device: torch.device
 ) -> None:
     """Triton's own search for the compiled kernel costs as much as a small kernel takes: once."""
+    # By its id: a kernel's own hash is that of its source, and slow.
     key = (
-        kernel, config, device, *map(type, values),
+        id(kernel), config, device, *map(type, values),
         *[(v.dtype, v.data_ptr() % 16) if isinstance(v, Tensor) else v for v in values],
     )  # fmt: skip
     compiled = _compiled.get(key)

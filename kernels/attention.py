@@ -52,6 +52,8 @@ from flare.kernels.attention_reference import (
     keep_below,
 )
 
+AHEAD = False
+
 
 def _config(m: int, n: int, warps: int, stages: int) -> Config:
     return Config(num_warps=warps, num_stages=stages, blocks={"BLOCK_M": m, "BLOCK_N": n})
@@ -144,7 +146,7 @@ def _forward(
     out = q.new_empty(q.shape)
     lse = q.new_empty(batch, heads, size_q, dtype=torch.float32) if needs_lse else None
     args = {
-        "q": q, "k": k, "v": v, "out": out, "lse": lse, "HAS_LSE": needs_lse,
+        "q": q, "k": k, "v": v, "out": out, "lse": lse, "HAS_LSE": needs_lse, "AHEAD": AHEAD,
         **_strides(q=q, k=k, v=v, o=out), **_common_args(q, k, options),
     }  # fmt: skip
     config = config_of("fwd", target_of(q), q.dtype, options)

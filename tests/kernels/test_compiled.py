@@ -58,7 +58,7 @@ def test_every_row_of_every_table_is_compiled(launches):
 
 
 def _same(a: Config, b: Config) -> bool:
-    return (a.num_warps, a.num_stages, a.blocks) == (b.num_warps, b.num_stages, b.blocks)
+    return (a.options(), a.blocks) == (b.options(), b.blocks)
 
 
 def test_the_table_has_every_kernel_under_two_releases(launches):
