@@ -1,49 +1,71 @@
 """AI2-THOR's own client over flare-thor: the protocol alone, and what our workers add to it.
 
-"bare_client" is the client in this process doing the actions and queries of a step and nothing
-else. "pickled_pipes" is the original's way: each client in a process of its own, which pickles its
-observation through a pipe. All play the same house with two 396 x 224 cameras.
+All play the same house with two 396 x 224 cameras; thor_clients.py tells who takes part.
+"unity_step" is the same with replies that take 30 ms, as Unity's do. A case of one world runs on
+one processor: client, simulator and trainer take turns, and so no time goes into waking another.
 """
 
 import contextlib
-import json
-import multiprocessing
-import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
-from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.run import Case, Contenders
-from flare.houses.sources import house_items
+from benchmarks.thor_clients import (
+    CAMERA,
+    PROGRAM,
+    TURN,
+    client_step,
+    constant,
+    items,
+    make_client,
+    one_copy,
+    one_processor,
+    pickled_pipes,
+    recorded,
+)
 from flare.robots import load_robot
 from flare.rollout.buffers import ArraySpec, RolloutBuffer
-from flare.specs import CameraSpec
 from flare.testing.random_play import random_episode
 from flare.worlds.embedded import load_houses
 from flare.worlds.thor.config import ThorConfig
 from flare.worlds.thor.worlds import ThorWorlds
 from flare.worlds.world import all_env_ids
 
-PROGRAM = str(Path(sys.executable).parent / "flare-thor")
-CAMERA = CameraSpec(num_cameras=2)
 NUM_WORKERS = (1, 4, 16)
-TURN = 1  # the policy action of every step: it is never blocked for long and draws all anew
-SLOW_HOUSE, SLOW_PLAY, SLOW_EPISODES = 10.0, 15.0, 3  # s of CreateHouse, s of play, episodes
-Client = Any  # ai2thor has no types
-SPAWN = multiprocessing.get_context("spawn")
+UNITY = "--frame-delay 0.03"
+SLOW_HOUSE = "--create-house-delay 10"
+SLOW_EPISODE = 400  # steps of 30 ms: longer than a house takes
 
 
-def items() -> list[tuple[str, str]]:
-    """Two houses."""
-    return house_items("generated", count=2, seed=3)
+@contextlib.contextmanager
+def protocol(is_bound: bool) -> Iterator[Contenders]:
+    """What pipes and client allow; "flare" are steps whose frames need no drawing.
+
+    Args:
+        is_bound: to one processor; otherwise the system moves the client from one to the next.
+    """
+    with contextlib.ExitStack() as stack:
+        if is_bound:
+            stack.enter_context(one_processor())
+        folders = [stack.enter_context(tempfile.TemporaryDirectory()) for _ in range(3)]
+        client = make_client(folders[0])
+        stack.callback(client.stop)
+        yield Contenders(
+            {
+                "flare": lambda: client.step("Pass", renderImageSynthesis=False),
+                "constant_server": stack.enter_context(constant(folders[1])),
+                "client_alone": stack.enter_context(recorded(folders[2])),
+                "drawn": lambda: client.step(
+                    "RotateRightQuick", degrees=30, renderImageSynthesis=False
+                ),
+                "patch": lambda: client.step("GetObjectMetadata", objectIds=[]),
+            }
+        )
 
 
 def episodes(count: int) -> np.ndarray:
@@ -55,46 +77,12 @@ def episodes(count: int) -> np.ndarray:
     return specs
 
 
-def make_client(folder: str) -> Client:
-    """The real client in the first house, its objects filtered."""
-    os.environ["HOME"] = folder
-    from ai2thor.controller import Controller
-
-    arguments = {**ThorConfig().controller_arguments(CAMERA), "scene": json.loads(items()[0][1])}
-    client = Controller(local_executable_path=PROGRAM, **arguments)
-    client.step("SetObjectFilter", objectIds=[])
-    return client
-
-
-def client_step(client: Client) -> Client:
-    """What one policy step asks of AI2-THOR."""
-    event = client.step("RotateRightQuick", degrees=30, renderImageSynthesis=False)
-    client.step("GetVisibleObjects", maxDistance=100)
-    client.step("GetVisibleObjects", maxDistance=100, thirdPartyCameraIndex=0)
-    return event
-
-
 @contextlib.contextmanager
-def protocol() -> Iterator[Contenders]:
-    """Steps whose frames need no drawing: what the pipes and the client's decoding allow."""
-    with tempfile.TemporaryDirectory() as folder:
-        client = make_client(folder)
-        yield Contenders(
-            {
-                "flare": lambda: client.step("Pass", renderImageSynthesis=False),
-                "drawn": lambda: client.step(
-                    "RotateRightQuick", degrees=30, renderImageSynthesis=False
-                ),
-                "patch": lambda: client.step("GetObjectMetadata", objectIds=[]),
-            }
-        )
-        client.stop()
-
-
-@contextlib.contextmanager
-def our_worlds(num_envs: int, folder: str, **changes: float) -> Iterator[Callable[[], None]]:
+def our_worlds(num_envs: int, folder: str, arguments: str = "") -> Iterator[Callable[[], None]]:
     """One step of N worlds into a rollout buffer."""
-    config = replace(ThorConfig(executable=PROGRAM, base_dir=folder, step_timeout=60), **changes)
+    config = ThorConfig(
+        executable=f"{PROGRAM} {arguments}", base_dir=folder, step_timeout=60, reset_timeout=120
+    )
     worlds = ThorWorlds(items(), num_envs=num_envs, config=config, camera=CAMERA)
     shape = (2, num_envs, *CAMERA.frame_shape)
     buffer = RolloutBuffer.create([ArraySpec("frames", np.uint8, shape)], num_envs)
@@ -113,116 +101,95 @@ def our_worlds(num_envs: int, folder: str, **changes: float) -> Iterator[Callabl
         worlds.close()
 
 
-def pickling_worker(pipe: Connection, folder: str) -> None:
-    """A client that pickles what it sees."""
-    client = make_client(folder)
-    pipe.send("ready")
-    while pipe.recv() is not None:
-        event = client_step(client)
-        pipe.send(
-            {
-                "nav": np.ascontiguousarray(event.frame[:, 6:-6]),
-                "manip": np.ascontiguousarray(event.third_party_camera_frames[0][:, 6:-6, :3]),
-                "metadata": event.metadata["agent"],
-            }
-        )
-    client.stop()
-
-
 @contextlib.contextmanager
-def pickled_pipes(num_envs: int, folder: str) -> Iterator[Callable[[], None]]:
-    """The original's way: pickled observations through pipes, copied into the rollout."""
-    frames = np.zeros((num_envs, *CAMERA.frame_shape), np.uint8)
-    pipes, processes = [], []
-    for _ in range(num_envs):
-        ours, theirs = SPAWN.Pipe()
-        process = SPAWN.Process(target=pickling_worker, args=(theirs, folder), daemon=True)
-        process.start()
-        pipes.append(ours)
-        processes.append(process)
-    for pipe in pipes:
-        pipe.recv()
-
-    def step() -> None:
-        for pipe in pipes:
-            pipe.send(TURN)
-        for env, pipe in enumerate(pipes):
-            observation = pipe.recv()
-            frames[env, 0], frames[env, 1] = observation["nav"], observation["manip"]
-
-    yield step
-    for pipe in pipes:
-        pipe.send(None)
-    for process in processes:
-        process.join()
-
-
-@contextlib.contextmanager
-def transport(num_envs: int) -> Iterator[Contenders]:
-    """N worlds in lock step; the bare client only where there is one."""
+def transport(num_envs: int, arguments: str = "") -> Iterator[Contenders]:
+    """N worlds in lock step; where N is 1, also the bare client and the least a worker must do."""
     with contextlib.ExitStack() as stack:
+        if num_envs == 1:
+            stack.enter_context(one_processor())
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         calls: dict[str, Callable[[], object]] = {
-            "flare": stack.enter_context(our_worlds(num_envs, folder)),
-            "pickled_pipes": stack.enter_context(pickled_pipes(num_envs, folder)),
+            "flare": stack.enter_context(our_worlds(num_envs, folder, arguments)),
+            "pickled_pipes": stack.enter_context(pickled_pipes(num_envs, folder, arguments)),
         }
         if num_envs == 1:
-            client = make_client(folder)
+            client = make_client(folder, arguments)
             stack.callback(client.stop)
             calls["bare_client"] = partial(client_step, client)
+            calls["one_copy"] = stack.enter_context(one_copy(folder, arguments))
         yield Contenders(calls)
+
+
+class SlowHouses:
+    """One world whose houses take 10 s to load, which is less than an episode's steps take."""
+
+    def __init__(self, num_spares: int, folder: str) -> None:
+        config = ThorConfig(
+            executable=f"{PROGRAM} {SLOW_HOUSE} {UNITY}", base_dir=folder, num_spares=num_spares
+        )
+        self.worlds = ThorWorlds(items(), num_envs=1, config=config, camera=CAMERA)
+        self.houses = self.worlds.houses
+        self.frames = np.zeros((1, *CAMERA.frame_shape), np.uint8)
+        self.facts = np.zeros(1, self.worlds.facts_dtype)
+        self.episode = 0
+        self.reset_ms: list[float] = []
+        self.worlds.reset(all_env_ids(1), self.spec(), self.frames, self.facts)
+
+    def spec(self) -> np.ndarray:
+        """[1] the house changes from each episode to the next."""
+        index = self.episode % len(self.houses)
+        specs = np.array([random_episode(self.houses[index], load_robot("stretch"), (8, index))])
+        specs["house"], specs["randomise"] = index, 0
+        return specs
+
+    def play(self) -> None:
+        """One episode, and the start of the next."""
+        self.episode += 1
+        self.worlds.announce(all_env_ids(1), self.spec())
+        for _ in range(SLOW_EPISODE):
+            self.worlds.step(np.full(1, TURN), self.frames, self.facts)
+        since = time.perf_counter()
+        self.worlds.reset(all_env_ids(1), self.spec(), self.frames, self.facts)
+        self.reset_ms.append(1e3 * (time.perf_counter() - since))
 
 
 @contextlib.contextmanager
 def slow_houses() -> Iterator[Contenders]:
-    """One world whose houses take 10 s to load, with a spare and without; an episode plays 15 s."""
+    """With a spare and without; what the learner waits for at a reset is told beside the rates."""
     with contextlib.ExitStack() as stack:
-        calls, measured = {}, {}
+        plays, calls, measured = {}, {}, {}
+
+        def note(name: str) -> None:
+            plays[name].play()
+            measured[f"{name}, ms of a reset"] = float(np.median(plays[name].reset_ms))
+
         for name, num_spares in (("flare", 1), ("no_spares", 0)):
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            rate, reset_ms = play_slow_houses(num_spares, folder)
-            measured[f"{name}, steps/s"], measured[f"{name}, ms of a reset"] = rate, reset_ms
-            calls[name] = lambda: None  # nothing is left to time
+            plays[name] = SlowHouses(num_spares, folder)
+            stack.callback(plays[name].worlds.close)
+            calls[name] = partial(note, name)
         yield Contenders(calls, measured=measured)
 
 
-def play_slow_houses(num_spares: int, folder: str) -> tuple[float, float]:
-    """Steps/s over resets and steps, and ms of the middle reset."""
-    config = ThorConfig(
-        executable=f"{PROGRAM} --create-house-delay {SLOW_HOUSE}", base_dir=folder,
-        num_spares=num_spares,
-    )  # fmt: skip
-    worlds = ThorWorlds(items(), num_envs=1, config=config, camera=CAMERA)
-    frames, facts = np.zeros((1, *CAMERA.frame_shape), np.uint8), np.zeros(1, worlds.facts_dtype)
-    env, resets, steps = all_env_ids(1), [], 0
-    starts = [episode_of(number) for number in range(SLOW_EPISODES + 1)]
-    worlds.reset(env, starts[0], frames, facts)
-    begin = time.perf_counter()
-    for episode in range(1, SLOW_EPISODES + 1):
-        worlds.announce(env, starts[episode])
-        end = time.perf_counter() + SLOW_PLAY
-        while time.perf_counter() < end:
-            worlds.step(np.full(1, TURN), frames, facts)
-            steps += 1
-        since = time.perf_counter()
-        worlds.reset(env, starts[episode], frames, facts)
-        resets.append(time.perf_counter() - since)
-    rate = steps / (time.perf_counter() - begin)
-    worlds.close()
-    return rate, 1e3 * float(np.median(resets))
+def transport_case(name: str, num_envs: int, arguments: str = "") -> Case:
+    """One of N worlds."""
+    config: dict[str, Any] = {"processors": 1} if num_envs == 1 else {}
+    limit = "one_copy" if num_envs == 1 else None
+    setup = partial(transport, num_envs, arguments)
+    return Case(f"thor.{name}/N={num_envs}", "steps/s", num_envs, setup, limit, config)
 
 
-def episode_of(number: int) -> np.ndarray:
-    """[1] the house changes from each episode to the next."""
-    index = number % 2
-    house = load_houses(items())[index]
-    specs = np.array([random_episode(house, load_robot("stretch"), (8, number))])
-    specs["house"], specs["randomise"] = index, 0
-    return specs
+def protocol_case(name: str, *, is_bound: bool) -> Case:
+    """One of the bare protocol."""
+    config = {"processors": 1} if is_bound else {}
+    setup = partial(protocol, is_bound)
+    return Case(f"thor.protocol/{name}", "steps/s", 1, setup, "client_alone", config)
 
 
 CASES = [
-    Case("thor.protocol/396x224x2", "steps/s", 1, protocol),
-    *(Case(f"thor.step/N={n}", "steps/s", n, partial(transport, n)) for n in NUM_WORKERS),
-    Case("thor.slow_houses", "steps/s", 1, slow_houses),
+    protocol_case("396x224x2", is_bound=True),
+    protocol_case("396x224x2/unbound", is_bound=False),
+    *(transport_case("step", n) for n in NUM_WORKERS),
+    *(transport_case("unity_step", n, UNITY) for n in NUM_WORKERS),
+    Case("thor.slow_houses", "steps/s", SLOW_EPISODE, slow_houses),
 ]

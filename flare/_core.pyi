@@ -307,7 +307,7 @@ class FollowedWorlds:
         actions: NDArray[np.int32],
         reports: NDArray[np.void],
         facts: NDArray[np.void],
-    ) -> None: ...
+    ) -> NDArray[np.bool_]: ...  # [n]
     def restore(
         self,
         env_ids: NDArray[np.int32],

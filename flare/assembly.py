@@ -166,7 +166,14 @@ def check_memory(world: WorldConfig, num_steps: int) -> None:
 
 
 def make_worlds(houses: list[House], world: WorldConfig) -> EmbeddedWorlds:
-    """N embedded worlds over these houses; ``world`` as WorldConfig.for_tasks resolved it."""
+    """N embedded worlds over these houses; ``world`` as WorldConfig.for_tasks resolved it.
+
+    Raises:
+        UserError: other worlds are asked for.
+    """
+    require(
+        world.kind == "embedded", "world", world.kind, "only finetune and eval play in AI2-THOR"
+    )
     return EmbeddedWorlds(
         houses,
         num_envs=world.num_envs,

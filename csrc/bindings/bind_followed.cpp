@@ -60,15 +60,18 @@ void reset(FollowedWorlds& self, const py::array& env_ids, const py::array& spec
   }
 }
 
-void follow(FollowedWorlds& self, const py::array& env_ids, const py::array& actions,
-            const py::array& reports, const py::array& facts) {
+py::array_t<bool> follow(FollowedWorlds& self, const py::array& env_ids, const py::array& actions,
+                         const py::array& reports, const py::array& facts) {
   const Rows rows = rows_of(self, env_ids, reports, facts);
   const auto ids = span_of<const std::int32_t>(actions, "actions", rows.envs.size());
+  py::array_t<bool> fit(static_cast<py::ssize_t>(rows.envs.size()));
+  bool* const out = fit.mutable_data();
   const py::gil_scoped_release unlocked;
   for (std::size_t i = 0; i < rows.envs.size(); ++i) {
-    self.follow(rows.envs[i], static_cast<sim::Action>(ids[i]), rows.reports[i],
-                rows.facts[static_cast<std::size_t>(rows.envs[i])]);
+    out[i] = self.follow(rows.envs[i], static_cast<sim::Action>(ids[i]), rows.reports[i],
+                         rows.facts[static_cast<std::size_t>(rows.envs[i])]);
   }
+  return fit;
 }
 
 void restore(FollowedWorlds& self, const py::array& env_ids, const py::array& states,
@@ -147,7 +150,7 @@ void bind_followed(py::module_& m) {
       .def("reset", &reset, py::arg("env_ids"), py::arg("specs"), py::arg("reports"),
            py::arg("facts"))
       .def("follow", &follow, py::arg("env_ids"), py::arg("actions"), py::arg("reports"),
-           py::arg("facts"))
+           py::arg("facts"), "[n] whose report fits its house; the others are as they were.")
       .def("restore", &restore, py::arg("env_ids"), py::arg("states"), py::arg("reports"),
            py::arg("facts"))
       .def("save_state", &save_state)

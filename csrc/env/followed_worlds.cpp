@@ -20,6 +20,18 @@ std::array<std::int32_t, sim::kMaxTargets> pixels_of(std::uint16_t seen) {
   return pixels;
 }
 
+bool fits(const sim::LoadedHouse& house, const sim::Report& report) {
+  const auto num_objects = static_cast<std::int32_t>(house.house.objects.size());
+  bool is_good = std::isfinite(report.x) && std::isfinite(report.z) &&
+                 std::isfinite(report.yaw_deg) && report.held >= -1 && report.held < num_objects &&
+                 report.num_moved >= -1 && report.num_moved <= sim::kMaxDisplaced;
+  for (std::int32_t i = 0; is_good && i < report.num_moved; ++i) {
+    const std::int32_t object = report.moved[index(i)].object;
+    is_good = object >= 0 && object < num_objects;
+  }
+  return is_good;
+}
+
 }  // namespace
 
 FollowedWorlds::FollowedWorlds(std::vector<std::shared_ptr<const sim::LoadedHouse>> houses,
@@ -59,18 +71,6 @@ void FollowedWorlds::prepare(const sim::EpisodeSpec& spec) {
   (void)fields_.get(house, spec, seen);
 }
 
-void FollowedWorlds::check_report(const sim::LoadedHouse& house, const sim::Report& report) const {
-  const auto num_objects = static_cast<std::int32_t>(house.house.objects.size());
-  bool is_good = std::isfinite(report.x) && std::isfinite(report.z) &&
-                 std::isfinite(report.yaw_deg) && report.held >= -1 && report.held < num_objects &&
-                 report.num_moved >= -1 && report.num_moved <= sim::kMaxDisplaced;
-  for (std::int32_t i = 0; is_good && i < report.num_moved; ++i) {
-    const std::int32_t object = report.moved[index(i)].object;
-    is_good = object >= 0 && object < num_objects;
-  }
-  if (!is_good) throw StateError(house.house.source + ": a report that does not fit this house");
-}
-
 void FollowedWorlds::write_facts(Env& env, const sim::Report& report, sim::Facts& facts) {
   const std::size_t count = env.world.targets().size();
   const auto navigation = pixels_of(report.seen);
@@ -91,7 +91,9 @@ void FollowedWorlds::reset(std::int32_t env, const sim::EpisodeSpec& spec,
                            const sim::Report& report, sim::Facts& facts) {
   check(env, spec);
   const auto& house = house_of(spec);
-  check_report(*house, report);
+  if (!fits(*house, report)) {
+    throw StateError(house->house.source + ": a report that does not fit this house");
+  }
   Env& e = envs_[index(env)];
   e.world.reset(house, spec, &fields_);
   e.world.adopt(report);
@@ -100,15 +102,16 @@ void FollowedWorlds::reset(std::int32_t env, const sim::EpisodeSpec& spec,
   write_facts(e, report, facts);
 }
 
-void FollowedWorlds::follow(std::int32_t env, sim::Action action, const sim::Report& report,
+bool FollowedWorlds::follow(std::int32_t env, sim::Action action, const sim::Report& report,
                             sim::Facts& facts) {
   check_env(env);
   (void)world(env);
   Env& e = envs_[index(env)];
-  check_report(e.world.house(), report);
+  if (!fits(e.world.house(), report)) return false;
   e.world.follow(action, report);
   e.report = report;
   write_facts(e, report, facts);
+  return true;
 }
 
 void FollowedWorlds::restore(std::int32_t env, const sim::WorldState& state,

@@ -25,9 +25,10 @@ class FollowedWorlds {
   /// Begins an env's episode where its simulator says it has begun. Throws as check does.
   void reset(std::int32_t env, const sim::EpisodeSpec& spec, const sim::Report& report,
              sim::Facts& facts);
-  /// Takes over what an action did. Throws StateError for an env without an episode, an action its
-  /// robot lacks, or a report that does not fit the house; then the env is as it was.
-  void follow(std::int32_t env, sim::Action action, const sim::Report& report, sim::Facts& facts);
+  /// Takes over what an action did. False for a report that does not fit the house; then the env is
+  /// as it was. Throws StateError for an env without an episode or an action its robot lacks.
+  [[nodiscard]] bool follow(std::int32_t env, sim::Action action, const sim::Report& report,
+                            sim::Facts& facts);
   /// Goes on from a saved state. Throws StateError for one that does not fit these houses.
   void restore(std::int32_t env, const sim::WorldState& state, const sim::Report& report,
                sim::Facts& facts);
@@ -46,7 +47,6 @@ class FollowedWorlds {
   [[nodiscard]] const std::shared_ptr<const sim::LoadedHouse>& house_of(
       const sim::EpisodeSpec& spec) const;
   void check_env(std::int32_t env) const;
-  void check_report(const sim::LoadedHouse& house, const sim::Report& report) const;
   void write_facts(Env& env, const sim::Report& report, sim::Facts& facts);
 
   std::vector<std::shared_ptr<const sim::LoadedHouse>> houses_;

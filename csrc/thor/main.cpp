@@ -30,6 +30,8 @@ constexpr const char* kUsage =
     "                            itself, equal to the embedded world's frames to the last bit\n"
     "  --create-house-delay S    CreateHouse takes S seconds longer, as Unity's asset loading "
     "does\n"
+    "  --frame-delay S           a reply with images takes S seconds longer, as Unity's drawing "
+    "does\n"
     "  --devices N               only the devices 0 to N-1 of -force-device-index exist\n"
     "  --fault KIND@ACTION[:N][=TEXT]\n"
     "                            exit, abort, hang, truncate, garbage or leak in the Nth such "
@@ -69,6 +71,8 @@ CommandLine parse(const std::vector<std::string>& words) {
       line.options.is_exact_crop = true;
     } else if (option == "--create-house-delay") {
       line.options.create_house_delay = number_of(option, value());
+    } else if (option == "--frame-delay") {
+      line.options.frame_delay = number_of(option, value());
     } else if (option == "--fault") {
       line.faults.push_back(parse_fault(value()));
     } else if (option == "--devices") {

@@ -13,7 +13,6 @@
 namespace flare::thor {
 namespace {
 
-constexpr std::size_t kHeaderBytes = 5;
 constexpr int kPipeBytes = 1 << 20;
 constexpr std::uint32_t kLongestAction = 1U << 30U;  // a longer one is no action
 
@@ -40,13 +39,20 @@ bool read_exactly(int fd, void* out, std::size_t size) {
   return true;
 }
 
-/// Writes all, in as few calls as the pipe takes. False for a closed pipe.
-bool write_all(int fd, std::vector<iovec> parts) {
+/// Writes all, in as few calls as the pipe takes; `parts` are used up. False for a closed pipe.
+/// With `may_lend` the pipe holds the pages of `parts` themselves in place of copies of them; it is
+/// cleared where the system knows no such call.
+bool write_all(int fd, std::vector<iovec>& parts, bool& may_lend) {
   std::size_t first = 0;
   while (first < parts.size()) {
-    const ssize_t written =
-        writev(fd, parts.data() + first, static_cast<int>(parts.size() - first));
+    const std::size_t count = parts.size() - first;
+    const ssize_t written = may_lend ? vmsplice(fd, parts.data() + first, count, 0)
+                                     : writev(fd, parts.data() + first, static_cast<int>(count));
     if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && may_lend && errno != EPIPE) {
+      may_lend = false;
+      continue;
+    }
     if (written < 0) return false;
     auto left = static_cast<std::size_t>(written);
     while (first < parts.size() && left >= parts[first].iov_len) left -= parts[first++].iov_len;
@@ -95,24 +101,25 @@ std::optional<std::string> read_action(const Pipe& pipe) {
   }
 }
 
-bool write_message(const Pipe& pipe, std::span<const OutField> fields) {
-  std::vector<std::array<std::uint8_t, kHeaderBytes>> headers;
-  headers.reserve(fields.size() + 1);
-  std::vector<iovec> parts;
-  parts.reserve(2 * fields.size() + 1);
+bool MessageWriter::write(const Pipe& pipe, std::span<const OutField> fields) {
+  headers_.clear();
+  headers_.reserve(fields.size() + 1);  // what parts_ points at does not move
+  parts_.clear();
   for (const OutField& field : fields) {
-    headers.push_back(header_of(field.type, field.body.size()));
-    parts.push_back({headers.back().data(), kHeaderBytes});
-    // writev takes what it does not change as mutable.
-    parts.push_back({const_cast<std::uint8_t*>(field.body.data()), field.body.size()});
+    headers_.push_back(header_of(field.type, field.body.size()));
+    parts_.push_back({headers_.back().data(), kHeaderBytes});
+    // The calls take what they do not change as mutable.
+    parts_.push_back({const_cast<std::uint8_t*>(field.body.data()), field.body.size()});
   }
-  headers.push_back(header_of(Field::kEnd, 0));
-  parts.push_back({headers.back().data(), kHeaderBytes});
-  return write_all(pipe.fd(), std::move(parts));
+  headers_.push_back(header_of(Field::kEnd, 0));
+  parts_.push_back({headers_.back().data(), kHeaderBytes});
+  return write_all(pipe.fd(), parts_, may_lend_);
 }
 
 bool write_bytes(const Pipe& pipe, std::span<const std::uint8_t> bytes) {
-  return write_all(pipe.fd(), {{const_cast<std::uint8_t*>(bytes.data()), bytes.size()}});
+  std::vector<iovec> part = {{const_cast<std::uint8_t*>(bytes.data()), bytes.size()}};
+  bool may_lend = false;
+  return write_all(pipe.fd(), part, may_lend);
 }
 
 }  // namespace flare::thor

@@ -2,6 +2,9 @@
 // made of: a type (1 byte), a length (4 bytes, big-endian) and a body; type 255 ends a message.
 #pragma once
 
+#include <sys/uio.h>
+
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -10,6 +13,8 @@
 #include <vector>
 
 namespace flare::thor {
+
+constexpr std::size_t kHeaderBytes = 5;
 
 enum class Field : std::uint8_t {
   kMetadata = 1,
@@ -52,8 +57,18 @@ class Pipe {
 /// std::runtime_error for bytes that are no message.
 std::optional<std::string> read_action(const Pipe& pipe);
 
-/// Writes the fields and the end mark. False if nobody reads any more.
-bool write_message(const Pipe& pipe, std::span<const OutField> fields);
+/// Writes messages without copying them: the reader copies from this process's own pages. What a
+/// message was made of must stay as it is until the reader has answered.
+class MessageWriter {
+ public:
+  /// Writes the fields and the end mark. False if nobody reads any more.
+  bool write(const Pipe& pipe, std::span<const OutField> fields);
+
+ private:
+  std::vector<std::array<std::uint8_t, kHeaderBytes>> headers_;
+  std::vector<iovec> parts_;
+  bool may_lend_ = true;
+};
 
 /// Writes bytes as they are: what a broken simulator sends.
 bool write_bytes(const Pipe& pipe, std::span<const std::uint8_t> bytes);

@@ -1,8 +1,11 @@
 #include "thor/server.hpp"
 
+#include <chrono>
 #include <cstring>
 #include <optional>
+#include <thread>
 
+#include "thor/client_processor.hpp"
 #include "thor/metadata.hpp"
 
 namespace flare::thor {
@@ -61,7 +64,9 @@ void Server::serve(const std::string& server_path, const std::string& client_pat
   // Only now: the client opens the other pipe with its first action.
   const Pipe in(client_path, false);
   in.enlarge();
+  ClientProcessor client;
   while (const std::optional<std::string> text = read_action(in)) {
+    client.follow();
     if (!answer(out, *text)) return;
   }
 }
@@ -147,11 +152,14 @@ bool Server::send(const Pipe& out, const Reply& reply, const ImageRequest& reque
   if (reply.is_patch) {
     write_patch(metadata_, reply);
     message_.fields.push_back({Field::kMetadataPatch, metadata_.bytes()});
-    return write_message(out, message_.fields);
+    return writer_.write(out, message_.fields);
   }
   write_metadata(metadata_, simulator_, reply, request, sequence_id_);
   message_.fields.push_back({Field::kMetadata, metadata_.bytes()});
   if (request.color) {
+    if (simulator_.options.frame_delay > 0.0) {
+      std::this_thread::sleep_for(std::chrono::duration<double>(simulator_.options.frame_delay));
+    }
     message_.bodies.reserve(2 * (static_cast<std::size_t>(simulator_.num_cameras()) + 1));
     for (int i = 0; i < simulator_.num_cameras(); ++i) {
       add_images(Field::kThirdPartyImage, Field::kThirdPartyDepth, Field::kThirdPartyIds, i,
@@ -159,7 +167,7 @@ bool Server::send(const Pipe& out, const Reply& reply, const ImageRequest& reque
     }
     add_images(Field::kImage, Field::kDepth, Field::kIds, Simulator::kAgentCamera, request);
   }
-  return write_message(out, message_.fields);
+  return writer_.write(out, message_.fields);
 }
 
 }  // namespace flare::thor

@@ -34,8 +34,10 @@ class Server {
   Simulator& simulator_;
   ActionTable table_;
   FaultPlan faults_;
+  // What a message is made of: not touched again before the client has asked for the next.
   MsgpackWriter metadata_;
   Message message_;
+  MessageWriter writer_;
   std::size_t used_bodies_ = 0;
   std::int64_t sequence_id_ = 0;
 };

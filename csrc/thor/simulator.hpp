@@ -25,6 +25,7 @@ namespace flare::thor {
 struct Options {
   std::string assets;               // an asset pack, empty for proxies
   double create_house_delay = 0.0;  // s, CreateHouse sleeps that long, as Unity loads assets
+  double frame_delay = 0.0;         // s, a reply with images takes that much longer, as Unity draws
   bool is_rgba = false;             // frames with a fourth channel, as CloudRendering sends
   bool is_exact_crop = false;       // the columns consumers keep are drawn by themselves
   int device = -1;                  // of -force-device-index

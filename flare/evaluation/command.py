@@ -1,5 +1,6 @@
 """``flare eval``: a checkpoint on frozen episodes, with intervals."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from flare.assembly import (
     load_house_file,
     make_sampler,
     make_worlds,
+    open_worlds,
 )
 from flare.atomic import make_directory
 from flare.console import Console
@@ -24,11 +26,13 @@ from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
 from flare.evaluation.summary import Summary
 from flare.replay.log import HouseSource, LogHeader, LogRecorder
 from flare.rng import check_seed
+from flare.robots import load_robot
 from flare.run_folder import RunFolder, check_name
 from flare.signals import StopFlag
 from flare.tasks.mixture import TaskMixture
 from flare.tasks.task import TRAINING_STEPS
 from flare.worlds.embedded import House
+from flare.worlds.thor.worlds import ThorWorlds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,8 +79,13 @@ def run_evaluate(config: EvaluateConfig) -> int:
         if frozen is None:
             return _stopped(console, stop)
         total = len(frozen.expert_lengths)
-        with console.stage("evaluate", total=total, unit="episodes") as stage:
-            worlds, recorder = make_worlds(houses, world), LogRecorder()
+        worlds, recorder = open_worlds(houses, world, config.houses), LogRecorder()
+        if isinstance(worlds, ThorWorlds):
+            console.message(worlds.devices_text())
+        with (
+            contextlib.closing(worlds),
+            console.stage("evaluate", total=total, unit="episodes") as stage,
+        ):
             result = evaluate_policy(
                 policy, worlds, mixture, frozen,
                 agent.vocabulary(checkpoint.processors),
@@ -89,10 +98,11 @@ def run_evaluate(config: EvaluateConfig) -> int:
             return _stopped(console, stop)
         header = LogHeader.of(
             HouseSource.of_file(config.houses, world.assets),
-            worlds.robots[0], world.camera, world.action_names,
+            load_robot("stretch"), world.camera, world.action_names,
         )  # fmt: skip
         successes = {record["episode"]: record["success"] for record in result.records}
         log = recorder.log(header, frozen.episodes, houses, successes)
+        make_directory(run.evaluation(config.name).parent)
         log.write(run.path / "eval" / f"{config.name}.log.jsonl")
         summary = write_evaluation(run, config.name, result, agent.action_names)
         console.message(f"{run.evaluation(config.name)}: {_success(summary)}")
@@ -131,7 +141,7 @@ def _episodes(
         count = min(config.num_episodes, sampler.count_distinct() or config.num_episodes)
         with console.stage("evaluation episodes", total=count) as stage:
             frozen = freeze_episodes(
-                make_worlds(houses, config.world), sampler, count,
+                make_worlds(houses, replace(config.world, kind="embedded")), sampler, count,
                 on_episode=lambda _: stage.update(advance=1), should_stop=should_stop,
             )  # fmt: skip
         if frozen is None:

@@ -71,7 +71,10 @@ class _Tracer:
     def on_step(self, view: StepView, actions: NDArray[np.int64]) -> None:
         wanted = (view.episode >= 0) & (view.episode < self._count)
         for world in np.flatnonzero(wanted):
-            trace = self.traces.setdefault(int(view.episode[world]), VideoTrace([], [], [], []))
+            episode = int(view.episode[world])
+            if view.time_step[world] == 0:  # also where a world failed and its episode begins again
+                self.traces[episode] = VideoTrace([], [], [], [])
+            trace = self.traces[episode]
             trace.frames.append(view.frames[world].copy())
             trace.actions.append(int(actions[world]))
             trace.values.append(float(self._actor.values[world]))

@@ -232,8 +232,11 @@ class LogRecorder:
     def on_observation(self, view: StepView, worlds: NDArray[np.int64]) -> None:
         """Keep what these of the N worlds show now, and the action that led there."""
         for world, facts in zip(worlds, digest_facts(view.facts[worlds]), strict=True):
-            trace = self._traces.setdefault(int(view.episode[world]), _Trace())
-            if view.facts["step"][world] > 0:
+            episode, step = int(view.episode[world]), int(view.facts["step"][world])
+            if step == 0:  # also where a world failed and its episode begins again
+                self._traces[episode] = _Trace()
+            trace = self._traces[episode]
+            if step > 0:
                 trace.actions.append(int(view.prev_action[world]))
             trace.facts.append(facts)
             trace.frames.append(digest(view.frames[world].data))

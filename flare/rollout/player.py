@@ -2,7 +2,8 @@
 
 Each world takes the next episode of the list as soon as its own has ended, so no world waits for
 another. What an actor does in an episode may depend on that episode only, so the results do not
-depend on how many worlds share the work.
+depend on how many worlds share the work, nor on worlds that fail: what such a one was playing is
+played again from its start.
 """
 
 from collections.abc import Callable
@@ -12,10 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flare.errors import UserError
 from flare.tasks.mixture import Shaping, TaskMixture
 from flare.tasks.sampler import Episodes
 from flare.tasks.task import Judgement, Task
-from flare.worlds.world import Worlds
+from flare.worlds.world import LoadsAhead, Worlds
+
+_MOST_TRIES = 3  # of one episode, whose world fails each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,7 @@ class _Session:
         self._recorder, self._shaping = _Recorder(n, mixture.max_steps), Shaping(mixture, n)
         self._episode = np.full(n, -1, np.int64)
         self._prev_action = np.full(n, num_actions, np.int64)
+        self._tries = np.zeros(n, np.int64)  # of the world's episode that failed
         self._upcoming = 0
         spare = np.arange(len(episodes.specs), n, dtype=np.int32)
         if len(spare):  # they step all the same; give them an episode whose results are dropped
@@ -172,14 +177,37 @@ class _Session:
             return
         chosen = np.arange(self._upcoming, self._upcoming + len(take))
         self._upcoming += len(take)
-        self._episode[take] = chosen
-        self._prev_action[take] = self._no_action
-        specs = self._episodes.specs[chosen]
-        self._worlds.reset(take.astype(np.int32), specs, self._frames, self._facts)
-        self._shaping.begin(take, self._facts)
-        self._recorder.begin(take, self._facts)
-        self._actor.begin(take, chosen)
-        self._tell(take)
+        self._tries[take] = 0
+        self._start(take, chosen)
+        if isinstance(self._worlds, LoadsAhead):
+            playing = np.flatnonzero(self._episode >= 0).astype(np.int32)
+            ahead = self._episodes.specs[self._upcoming :][: len(playing)]
+            self._worlds.announce(playing[: len(ahead)], ahead)
+
+    def _start(self, worlds: NDArray[np.int64], episodes: NDArray[np.int64]) -> None:
+        self._episode[worlds] = episodes
+        self._prev_action[worlds] = self._no_action
+        specs = self._episodes.specs[episodes]
+        self._worlds.reset(worlds.astype(np.int32), specs, self._frames, self._facts)
+        self._shaping.begin(worlds, self._facts)
+        self._recorder.begin(worlds, self._facts)
+        self._actor.begin(worlds, episodes)
+        self._tell(worlds)
+
+    def _start_again(self, worlds: NDArray[np.int64]) -> None:
+        """What these worlds, which failed, were playing."""
+        if len(worlds) == 0:
+            return
+        self._tries[worlds] += 1
+        for world in worlds[self._tries[worlds] >= _MOST_TRIES]:
+            episode = int(self._episode[world])
+            raise UserError(
+                f"cannot be played: its world failed {_MOST_TRIES} times, in house "
+                f"{int(self._episodes.specs['house'][episode])}",
+                key=f"episode {episode}",
+                mend="look at what its simulator says, or leave this episode out",
+            )
+        self._start(worlds, self._episode[worlds])
 
     def view(self) -> StepView:
         """What the actor may look at now."""
@@ -190,7 +218,8 @@ class _Session:
         """Execute one action a world ([N]); the episodes that ended, whose worlds go on."""
         # Nobody looks at what follows a "done", with which worlds without an episode step too.
         self._worlds.step(actions, self._frames, self._facts, actions != self.done)
-        active = np.flatnonzero(self._episode >= 0)
+        is_active, faulted = self._episode >= 0, self._worlds.faulted.copy()
+        active = np.flatnonzero(is_active & ~faulted)
         self._prev_action[active] = actions[active]
         self._tell(active)
         judged = self._mixture.judge(self._facts)
@@ -198,6 +227,7 @@ class _Session:
         self._recorder.step(active, actions, self._facts, reward)
         ended = active[(judged.terminated | judged.truncated)[active]]
         records = [self._finish(int(world), judged) for world in ended]
+        self._start_again(np.flatnonzero(is_active & faulted))
         self.begin(ended)
         return records
 
@@ -239,12 +269,16 @@ def play_episodes(
         num_actions: the policy's action count; also the id of "no action yet".
         on_step: called with each view and the actions chosen for it, before they are executed.
         on_observation: called after each start and step with what there is to see then and the
-            worlds whose rows are new; of each episode also what its last action led to.
+            worlds whose rows are new; of each episode also what its last action led to. An
+            episode that shows step 0 again is played again: what was told of it before is void.
         on_episode: called once per ended episode, in the order of their ends.
         should_stop: asked once a step; True leaves the remaining episodes unplayed.
 
     Returns:
         The played episodes, sorted by index; shorter than the list only after should_stop.
+
+    Raises:
+        UserError: an episode whose world failed each time it was tried.
     """
     session = _Session(worlds, mixture, episodes, actor, num_actions, on_observation)
     played: list[PlayedEpisode] = []

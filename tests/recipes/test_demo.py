@@ -210,3 +210,27 @@ def test_fine_tuning_through_ai2thor_is_that_of_the_embedded_world(demo, tmp_pat
         assert thor.pop("worlds") == nothing
         del embedded["time"], thor["time"]
         assert thor == embedded
+
+
+def test_evaluation_through_ai2thor_is_that_of_the_embedded_world(demo, tmp_path):
+    """The same frozen episodes through the real client: the same results and the same log."""
+    pytest.importorskip("ai2thor")
+    run, _ = demo
+    program = Path(sys.executable).parent / "flare-thor"
+    for world in ("embedded", "thor"):
+        done = flare(
+            "eval", run / "pretrain", "--houses", run / "houses/val.jsonl.gz",
+            "--episodes", tmp_path / "frozen.jsonl", "--num-episodes", 4, "--out", tmp_path,
+            "--name", world, "--world", world, "--world.num-envs", 2, "--task.max-steps", 40,
+            "--thor-executable", f"{program} --exact-crop", "--thor-base-dir", tmp_path,
+            "--thor-num-spares", 1, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+    embedded, thor = (
+        list(read_records(tmp_path / f"eval/{world}.jsonl")) for world in ("embedded", "thor")
+    )
+    assert len(embedded) == 4 and all(record.pop("stage") == "embedded" for record in embedded)
+    assert all(record.pop("stage") == "thor" for record in thor)
+    assert thor == embedded
+    logs = [(tmp_path / f"eval/{world}.log.jsonl").read_text() for world in ("embedded", "thor")]
+    assert logs[0] == logs[1]

@@ -111,7 +111,9 @@ class ThorConfig:
             "cameraNearPlane": self.camera_near_plane,
             "snapToGrid": self.snap_to_grid,
             "fastActionEmit": self.fast_action_emit,
-            "server_timeout": max(self.reset_timeout, self.step_timeout),
+            # The trainer kills what is late. With a limit of its own the client would not notice
+            # the end of its pipe, and would ask the kernel once more before each read.
+            "server_timeout": None,
             "server_start_timeout": self.start_timeout,
             # A local build is taken for one that needs a display; nothing is drawn on it.
             "x_display": os.environ.get("DISPLAY", ":0"),

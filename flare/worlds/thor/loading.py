@@ -11,7 +11,7 @@ from flare.worlds.embedded import GOALS, House, camera_settings, look_seeds
 from flare.worlds.thor.config import ThorConfig
 from flare.worlds.thor.pool import Pool
 from flare.worlds.thor.worker_process import State, WorkerProcess
-from flare.worlds.thor_worker.channel import LOAD, Channel
+from flare.worlds.thor_worker.channel import Channel
 
 _HOLD = GOALS.index("hold")
 _HOUSE_TRIES = 2  # loads of one reset before its episode is given up
@@ -65,7 +65,7 @@ class Loader:
         self._awaited = {todo[env].tobytes() + past[env].tobytes() for env in todo}
         end = time.monotonic() + self._longest
         while todo and time.monotonic() < end:
-            seen = int(self._channel.finished[0])
+            seen = self._channel.news.get()
             self._pool.pump()
             self._pool.check_starts()
             self._note_lost_loads(todo, tries)
@@ -163,8 +163,7 @@ class Loader:
         box["num_targets"], box["targets"] = one["num_targets"], one["targets"]
         box["num_history"] = len(history)
         box["history"][: len(history)] = history
-        self._pool.load(worker, key, house, LOAD)
-        self._channel.announce()
+        self._pool.load(worker, key, house)
 
     def feed_spares(self) -> None:
         """Give announced episodes, oldest first, to processes that have nothing to do."""

@@ -13,6 +13,8 @@ from flare.rollout.buffers import find_shared
 from flare.worlds.embedded import House
 from flare.worlds.thor_worker.channel import MAX_MEMORIES, Channel, channel_bytes
 
+OWN = 0  # row of FrameMemory's own memory
+
 
 class Memory:
     """Anonymous shared memory of this process."""
@@ -75,7 +77,7 @@ class FrameMemory:
         mapped = mmap.mmap(self._own.fd, self._own.num_bytes)
         self._staging = np.frombuffer(mapped, np.uint8).reshape(shape)
         self._rows: dict[int, int] = {}  # of a buffer's token
-        self._write(0, self._own.fd, self._own.num_bytes)
+        self._write(OWN, self._own.fd, self._own.num_bytes)
 
     def _write(self, row: int, fd: int, num_bytes: int) -> None:
         entry = self._table[row]
@@ -84,23 +86,21 @@ class FrameMemory:
 
     def place(
         self, frames: NDArray[np.uint8], envs: NDArray[np.integer[Any]]
-    ) -> tuple[int, NDArray[np.uint64]]:
-        """Row of the memory and byte offset of each env's frames."""
+    ) -> tuple[int, list[int]]:
+        """Row of the memory, 0 for our own, and byte offset of each env's frames."""
         place = find_shared(frames)
         if place is None:
-            return 0, (envs * self._frame_bytes).astype(np.uint64)
+            return OWN, (envs * self._frame_bytes).tolist()
         if place.token not in self._rows:
             if len(self._rows) == MAX_MEMORIES - 1:
                 self._rows.clear()
             self._rows[place.token] = row = 1 + len(self._rows)
             self._write(row, place.fd, place.num_bytes)
-        offsets = place.offset + envs * self._frame_bytes
-        return self._rows[place.token], offsets.astype(np.uint64)
+        return self._rows[place.token], (place.offset + envs * self._frame_bytes).tolist()
 
     def collect(self, frames: NDArray[np.uint8], envs: NDArray[np.integer[Any]]) -> None:
         """Copy what was written into our own memory to where the caller wants it."""
-        if find_shared(frames) is None:
-            frames[envs] = self._staging[envs]
+        frames[envs] = self._staging[envs]
 
     def close(self) -> None:
         """Free what is ours."""

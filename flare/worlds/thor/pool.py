@@ -10,10 +10,9 @@ from typing import Any
 from flare.errors import UserError
 from flare.worlds.thor.config import ThorConfig
 from flare.worlds.thor.worker_process import State, WorkerProcess
-from flare.worlds.thor_worker.channel import OK, Channel, futex_wait
+from flare.worlds.thor_worker.channel import OK, Channel
 
-_LOOK = 0.1  # s, the longest sleep between two looks at deadlines and processes
-_PATIENCE = 0.05  # s without news until processes are looked at
+_LOOK = 0.05  # s, the longest sleep between two looks at deadlines and processes
 _PUMP_PERIOD = 0.005  # s; looking at a process costs a system call each
 _MEMORY_PERIOD = 1.0  # s between looks at memory
 _GIB = 2**30
@@ -71,13 +70,13 @@ class Pool:
 
     # --- what workers do ---
 
-    def load(self, worker: WorkerProcess, spec: bytes, house: int, command: int) -> None:
+    def load(self, worker: WorkerProcess, spec: bytes, house: int) -> None:
         """Have a started worker load an episode that its box describes."""
         worker.spec, worker.house = spec, house
         worker.episodes += 1
         worker.state = State.LOADING
         worker.deadline = time.monotonic() + self.config.reset_timeout
-        worker.request(command)
+        worker.request_load()
 
     def wait(self, workers: Sequence[WorkerProcess], timeout: float) -> list[WorkerProcess]:
         """Sleep until each of these has served its request or is lost; the lost ones.
@@ -85,28 +84,17 @@ class Pool:
         A worker that takes longer than ``timeout`` seconds is killed.
         """
         end = time.monotonic() + timeout
-        lost: list[WorkerProcess] = []
-        waiting = list(workers)
-        while waiting:
-            seen = int(self.channel.finished[0])
-            waiting = [w for w in waiting if w.is_busy]
-            if not waiting:
-                break
-            now = time.monotonic()
-            if now < end:
-                futex_wait(self.channel.finished, seen, min(_LOOK, end - now))
-                if time.monotonic() < min(end, now + _PATIENCE):
-                    continue  # woken: somebody has finished
-            for worker in waiting:
+        for worker in workers:
+            while worker.is_busy and worker.state is not State.DOWN:
+                left = end - time.monotonic()
+                worker.wait(max(0.0, min(_LOOK, left)))
                 if not worker.is_busy:
-                    continue
+                    break
                 if worker.end() is not None:
                     self.lose(worker, worker.message() or f"exit code {worker.end()}")
-                elif now >= end:
+                elif left <= 0.0:
                     self.lose(worker, f"no answer within {timeout:g} s")
-            lost += [w for w in waiting if w.state is State.DOWN]
-            waiting = [w for w in waiting if w.state is not State.DOWN]
-        return lost
+        return [worker for worker in workers if worker.state is State.DOWN]
 
     # --- life and death ---
 
@@ -234,12 +222,12 @@ class Pool:
         return f"exit code {worker.end()}: {text}" if text else f"exit code {worker.end()}"
 
     def sleep(self, seen: int) -> None:
-        """Sleep until a worker has something to say, at most a tenth of a second.
+        """Sleep until a worker has started or loaded, for a short while at most.
 
         Args:
-            seen: ``channel.finished`` before the workers were looked at.
+            seen: ``channel.news`` before the workers were looked at.
         """
-        futex_wait(self.channel.finished, seen, _LOOK)
+        self.channel.news.wait(seen, _LOOK)
 
     def close(self) -> None:
         """Kill everything."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flare.worlds import thor_worker
-from flare.worlds.thor_worker.channel import Channel
+from flare.worlds.thor_worker.channel import LOAD, Channel
 
 _WORKER = Path(thor_worker.__file__).parent
 # The package under a name of its own: no part of flare is imported, and none need be installed.
@@ -66,11 +66,11 @@ class WorkerProcess:
     @property
     def is_busy(self) -> bool:
         """Whether a request is not served yet."""
-        return int(self.box["seq"]) != int(self.box["done"])
+        return self.channel.is_busy(self.index)
 
     def start(self, python: str, config: Mapping[str, Any], fds: tuple[int, ...]) -> None:
         """Start a process in a group and session of its own."""
-        self.box["done"] = self.box["seq"]
+        self.channel.served[self.index].set(self.channel.requested[self.index].get())
         self.box["is_started"] = self.box["status"] = self.box["simulator_pid"] = 0
         self.box["message"] = b""
         arguments = json.dumps({**config, "index": self.index})
@@ -85,11 +85,28 @@ class WorkerProcess:
             )
         self.state, self.episodes, self.house, self.spec = State.STARTING, 0, -1, None
 
-    def request(self, command: int) -> None:
-        """Write a request; ``Channel.announce`` sends it."""
-        self.box["command"] = command
-        self.box["status"] = 0
-        self.box["seq"] = int(self.box["seq"]) + 1 & 0xFFFFFFFF
+    def request_load(self) -> None:
+        """Send a load, which the box describes."""
+        self.box["command"], self.box["status"] = LOAD, 0
+        self.channel.request(self.index)
+
+    def request_step(self, command: int, action: int, draw: bool, memory: int, offset: int) -> None:
+        """Send a step or a look.
+
+        Args:
+            command: STEP or PRESENT.
+            action: of the core.
+            draw: whether frames are wanted.
+            memory: row of the memory that they go to.
+            offset: bytes into it.
+        """
+        self.channel.write_step(self.index, command, action, draw, memory, offset)
+        self.channel.request(self.index)
+
+    def wait(self, timeout: float) -> None:
+        """Sleep until the request is served, at most ``timeout`` seconds; may return early."""
+        requested = self.channel.requested[self.index].get()
+        self.channel.served[self.index].wait(requested - 1 & 0xFFFFFFFF, timeout)
 
     def end(self) -> int | None:
         """Exit code of a process that has ended, None while it lives or without one."""

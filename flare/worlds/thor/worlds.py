@@ -24,7 +24,7 @@ from flare.worlds.embedded import (
 from flare.worlds.thor.config import ThorConfig, crop_of
 from flare.worlds.thor.devices import device_map
 from flare.worlds.thor.loading import Loader
-from flare.worlds.thor.memory import FrameMemory, make_channel, write_houses
+from flare.worlds.thor.memory import OWN, FrameMemory, make_channel, write_houses
 from flare.worlds.thor.pool import Failure, Pool
 from flare.worlds.thor.worker_process import State, WorkerProcess
 from flare.worlds.thor_worker.channel import MAX_HISTORY, PRESENT, STEP
@@ -101,6 +101,7 @@ class ThorWorlds:
             "trainer": os.getpid(),
             "channel_fd": self._boxes_memory.fd,
             "num_workers": num_workers,
+            "first_number": num_workers * int(os.environ.get("LOCAL_RANK", "0")),
             "houses_fd": self._houses_memory.fd,
             "num_houses": len(self._houses),
             "num_cameras": self._camera.num_cameras,
@@ -203,19 +204,24 @@ class ThorWorlds:
                 f"env {int(self._needs_start.argmax())} has no episode; reset it first"
             )
         self._faulted = self._has_no_start.copy()
+        if self._pool.over_memory:
+            self._drop_too_large()
         envs = np.flatnonzero(~self._faulted)
-        workers = [w for env in envs if (w := self._loader.worker_of[env]) is not None]
-        for worker in self._too_large(workers):
-            self._fault(worker)
-        envs = np.flatnonzero(~self._faulted)
-        self._send_step(envs, ids, frames, draw)
-        workers = [w for env in envs if (w := self._loader.worker_of[env]) is not None]
-        for worker in self._pool.wait(workers, self.config.step_timeout):
-            self._fault(worker)
-        self._follow(np.flatnonzero(~self._faulted), ids, facts)
-        self._frames.collect(frames, envs if draw is None else envs[draw[envs]])
+        workers = self._workers_of(envs)
+        wanted = [True] * self._num_envs if draw is None else draw.tolist()
+        memory = self._request(envs, workers, STEP, frames, wanted, ids)
+        # While they work: nobody waits for any of this.
+        self._note(envs, ids)
         self._pool.pump(is_urgent=False)
         self._loader.feed_spares()
+        lost = self._pool.wait(workers, self.config.step_timeout)
+        for worker in lost:
+            self._fault(worker)
+        if lost:
+            envs = np.flatnonzero(~self._faulted)
+        self._follow(envs, ids, facts)
+        if memory == OWN:
+            self._frames.collect(frames, envs if draw is None else envs[draw[envs]])
 
     def expert_actions(self) -> NDArray[np.int64]:
         """[N] int64 policy ids of the shortest-path expert's next actions.
@@ -359,7 +365,8 @@ class ThorWorlds:
     ) -> None:
         """First frames and facts of episodes that are loaded."""
         good = env_ids[~self._has_no_start[env_ids]]
-        workers = self._request(good, PRESENT, frames, np.ones(self._num_envs, np.bool_))
+        workers = self._workers_of(good)
+        memory = self._request(good, workers, PRESENT, frames, [True] * self._num_envs)
         for worker in self._pool.wait(workers, self.config.step_timeout):
             self._has_no_start[self.env_of(worker)] = True
             self._loader.worker_of[self.env_of(worker)] = None
@@ -376,7 +383,8 @@ class ThorWorlds:
                 self._core.reset(one, specs[row : row + 1], _report_of(specs[row : row + 1]), facts)
             if not is_good:
                 frames[env] = 0
-        self._frames.collect(frames, env_ids[~self._has_no_start[env_ids]])
+        if memory == OWN:
+            self._frames.collect(frames, env_ids[~self._has_no_start[env_ids]])
 
     def _drop_nonsense(self, env: int) -> None:
         worker = self._loader.worker_of[env]
@@ -387,54 +395,40 @@ class ThorWorlds:
 
     # --- steps ---
 
-    def _send_step(
-        self,
-        envs: NDArray[np.int64],
-        ids: NDArray[np.int32],
-        frames: NDArray[np.uint8],
-        draw: NDArray[np.bool_] | None,
-    ) -> None:
-        for env in envs:
-            worker = self._loader.worker_of[env]
-            assert worker is not None
-            worker.box["action"] = ids[env]
-            if self._length[env] < MAX_HISTORY:
-                self._history[env, self._length[env]] = ids[env]
-            self._length[env] += 1
-        wanted = np.ones(self._num_envs, np.bool_) if draw is None else draw
-        self._request(envs, STEP, frames, wanted)
+    def _workers_of(self, envs: NDArray[np.integer[Any]]) -> list[WorkerProcess]:
+        """The processes that play these envs, which all have one."""
+        bound = self._loader.worker_of
+        return [worker for env in envs.tolist() if (worker := bound[env]) is not None]
+
+    def _note(self, envs: NDArray[np.int64], ids: NDArray[np.int32]) -> None:
+        """Remember what was played, as far as a saved state can hold it."""
+        short = envs[self._length[envs] < MAX_HISTORY]
+        self._history[short, self._length[short]] = ids[short]
+        self._length[envs] += 1
 
     def _request(
         self,
         envs: NDArray[np.integer[Any]],
+        workers: Sequence[WorkerProcess],
         command: int,
         frames: NDArray[np.uint8],
-        draw: NDArray[np.bool_],
-    ) -> list[WorkerProcess]:
-        """Send one command to the workers of these envs; where their frames go is told."""
-        if not len(envs):
-            return []
-        row, offsets = self._frames.place(frames, envs)
-        workers = []
-        for env, offset in zip(envs, offsets, strict=True):
-            worker = self._loader.worker_of[env]
-            assert worker is not None
-            box = worker.box
-            box["draw"], box["memory"], box["offset"] = draw[env], row, offset
-            worker.request(command)
-            workers.append(worker)
-        self._channel.announce()
-        return workers
+        draw: Sequence[bool],
+        ids: NDArray[np.int32] | None = None,
+    ) -> int:
+        """Send one command to the workers of these envs; returns the memory their frames go to."""
+        memory, offsets = self._frames.place(frames, envs)
+        actions = [0] * self._num_envs if ids is None else ids.tolist()
+        for env, worker, offset in zip(envs.tolist(), workers, offsets, strict=True):
+            worker.request_step(command, actions[env], draw[env], memory, offset)
+        return memory
 
-    def _too_large(self, workers: Sequence[WorkerProcess]) -> list[WorkerProcess]:
-        """Those that grew too large for another step; one that died is noticed when waited for."""
-        lost = []
-        for worker in workers:
+    def _drop_too_large(self) -> None:
+        """Give up workers that grew too large for another step."""
+        for worker in self._workers_of(np.flatnonzero(~self._faulted)):
             if worker.index in self._pool.over_memory and worker.state is State.PLAYING:
                 cap = self.config.memory_cap_gb
                 self._pool.lose(worker, f"more than {cap:g} GiB of memory")
-                lost.append(worker)
-        return lost
+                self._fault(worker)
 
     def _fault(self, worker: WorkerProcess) -> None:
         env = self.env_of(worker)
@@ -446,20 +440,15 @@ class ThorWorlds:
         return self._loader.worker_of.index(worker)
 
     def _reports(self, envs: NDArray[np.integer[Any]]) -> NDArray[np.void]:
-        indices = [w.index for env in envs if (w := self._loader.worker_of[env]) is not None]
-        return np.ascontiguousarray(self._channel.boxes["report"][indices]).view(REPORT_DTYPE)
+        return self._channel.reports[[worker.index for worker in self._workers_of(envs)]]
 
     def _follow(
         self, envs: NDArray[np.int64], ids: NDArray[np.int32], facts: NDArray[np.void]
     ) -> None:
         """Facts from what the workers report; a report that is nonsense is a fault."""
-        rows = envs.astype(np.int32)
-        reports = self._reports(envs)
-        for k, env in enumerate(rows):
-            try:
-                self._core.follow(rows[k : k + 1], ids[env : env + 1], reports[k : k + 1], facts)
-            except FlareError:
-                self._drop_nonsense(int(env))
+        fit = self._core.follow(envs.astype(np.int32), ids[envs], self._reports(envs), facts)
+        for env in envs[~fit].tolist():
+            self._drop_nonsense(env)
 
 
 def _report_of(specs: NDArray[np.void]) -> NDArray[np.void]:

@@ -1,20 +1,18 @@
-"""The shared memory between a trainer and its workers: one box each, and words to sleep on.
+"""The shared memory between a trainer and its workers: a box, a report and two words each.
 
-A request is written into a worker's box, then its ``seq`` is raised, then the word ``sent`` changes
-and all workers are woken; one that finds ``seq`` ahead of ``done`` serves it, writes its reply,
-sets ``done`` and the word ``finished``, and wakes the trainer. Every field has one writer; the
-system call of the wake orders what was written before it.
+A request is written into a worker's box, then its word ``requested`` is raised and the worker
+woken; it serves the request, writes its reply, sets ``served`` to the same number and wakes the
+trainer. Every field has one writer; the system call of the wake orders what was written before it.
 """
 
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import mmap
 import os
 import platform
-import time
-from typing import Any
+import struct
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,17 +53,17 @@ REPORT_DTYPE = np.dtype(
     ]
 )
 """What an action did, as csrc/sim/world.hpp declares it (sim::Report)."""
+_REPORT_HEAD = struct.Struct("<9f2i3H2B")  # all before "moved", written at once
 
 BOX_DTYPE = np.dtype(
     [
-        # Written by the trainer.
-        ("seq", "<u4"),
+        # Written by the trainer; those up to the offset at once.
         ("command", "<u4"),
         ("action", "<i4"),
         ("draw", "<u4"),  # 0: nobody looks at the frames
         ("memory", "<i4"),  # row of the memories that frames go to
-        ("house", "<i4"),
         ("offset", "<u8"),  # bytes into that memory
+        ("house", "<i4"),
         ("x", "<f8"),
         ("z", "<f8"),
         ("yaw_deg", "<f8"),
@@ -79,20 +77,21 @@ BOX_DTYPE = np.dtype(
         ("num_history", "<i4"),  # actions to execute after the start, of a restored episode
         ("history", "u1", (MAX_HISTORY,)),
         # Written by the worker.
-        ("done", "<u4"),
         ("status", "<u4"),
         ("is_started", "<u4"),
         ("simulator_pid", "<i4"),
         ("message", "S%d" % MESSAGE_BYTES),  # noqa: UP031 - Python 3.8 of other environments
-        ("report", REPORT_DTYPE),
     ],
     align=True,
 )
+_REQUEST = struct.Struct("<IiIiQ")  # the box's fields from command to offset
 
 MEMORY_DTYPE = np.dtype([("fd", "<i4"), ("generation", "<u4"), ("size", "<u8")])
 MAX_MEMORIES = 8
-_WORDS = 64  # bytes of a cache line each: sent, finished
-_HEADER_BYTES = 2 * _WORDS + MAX_MEMORIES * MEMORY_DTYPE.itemsize
+_PARENT_PERIOD = 0.5  # s between looks for the trainer
+_LINE = 64  # bytes of a cache line; each word has one of its own
+_HEADER_BYTES = _LINE + MAX_MEMORIES * MEMORY_DTYPE.itemsize
+_PER_WORKER = 2 * _LINE + REPORT_DTYPE.itemsize + BOX_DTYPE.itemsize
 
 
 class Channel:
@@ -101,58 +100,140 @@ class Channel:
     def __init__(self, fd: int, num_workers: int) -> None:
         self._map = mmap.mmap(fd, channel_bytes(num_workers))
         raw = np.frombuffer(self._map, np.uint8)
-        self.sent = raw[:4].view("<u4")
-        self.finished = raw[_WORDS : _WORDS + 4].view("<u4")
-        self.memories = raw[2 * _WORDS : _HEADER_BYTES].view(MEMORY_DTYPE)
-        self.boxes = raw[_HEADER_BYTES:].view(BOX_DTYPE)
+        words = [Word(raw[_LINE * i :][:4]) for i in range(1 + 2 * num_workers)]
+        self.news, self.requested, self.served = words[0], words[1::2], words[2::2]
+        parts = np.cumsum(
+            [
+                len(words) * _LINE,
+                MAX_MEMORIES * MEMORY_DTYPE.itemsize,
+                num_workers * BOX_DTYPE.itemsize,
+                num_workers * REPORT_DTYPE.itemsize,
+            ]
+        )
+        _, memories, boxes, reports, _ = np.split(raw, parts)
+        self.memories = memories.view(MEMORY_DTYPE)
+        self.boxes = boxes.view(BOX_DTYPE)
+        self.reports = reports.view(REPORT_DTYPE)
+        self._box_bytes = boxes.data
 
-    def announce(self) -> None:
-        """Tell the workers that requests were written."""
-        self.sent[0] += 1
-        futex_wake(self.sent)
+    def is_busy(self, worker: int) -> bool:
+        """Whether a worker's request is not served yet."""
+        return self.requested[worker].get() != self.served[worker].get()
 
-    def finish(self, worker: int) -> None:
-        """Tell the trainer that this worker's request is served."""
-        box = self.boxes[worker]
-        done = int(box["done"]) + 1 & 0xFFFFFFFF
-        box["done"] = done
-        # Unlike any value that another worker writes, so that no wake is lost between two of them.
-        self.finished[0] = (worker & 0xFFF) << 20 | done & 0xFFFFF
-        futex_wake(self.finished)
+    def write_step(
+        self, worker: int, command: int, action: int, draw: bool, memory: int, offset: int
+    ) -> None:
+        """Fill in what a step or a look needs to know."""
+        start = worker * BOX_DTYPE.itemsize
+        _REQUEST.pack_into(self._box_bytes, start, command, action, draw, memory, offset)
+
+    def request(self, worker: int) -> None:
+        """Wake a worker to do what its box says."""
+        word = self.requested[worker]
+        word.set(word.get() + 1 & 0xFFFFFFFF)
+        word.wake()
+
+    def finish(self, worker: int, *, is_news: bool) -> None:
+        """Tell the trainer that this worker's request is served.
+
+        Args:
+            worker: whose.
+            is_news: whether it may be waiting for any worker, not for this one.
+        """
+        done = self.requested[worker].get()
+        self.served[worker].set(done)
+        if is_news:
+            # Unlike what another worker writes, so that no wake is lost between two of them.
+            self.news.set((worker & 0xFFF) << 20 | done & 0xFFFFF)
+            self.news.wake()
+        else:
+            self.served[worker].wake()
 
 
 def channel_bytes(num_workers: int) -> int:
     """Size of the memory."""
-    return _HEADER_BYTES + num_workers * BOX_DTYPE.itemsize
+    return _HEADER_BYTES + num_workers * _PER_WORKER
+
+
+class ReportRow:
+    """One worker's report, written in place."""
+
+    def __init__(self, row: NDArray[np.void]) -> None:
+        """row: [1] of ``REPORT_DTYPE``."""
+        self._bytes = row.view(np.uint8).data
+        self.moved = row["moved"][0]
+        """[MAX_MOVED] of which ``write``'s ``num_moved`` count."""
+
+    def write(
+        self,
+        pose: tuple[float, float, float],
+        arm: tuple[float, float, float],
+        hand: tuple[float, float, float],
+        held: int,
+        num_moved: int,
+        seen: tuple[int, int, int],
+        collided: bool,
+    ) -> None:
+        """All but ``moved``.
+
+        Args:
+            pose: x, z m, yaw degrees.
+            arm: lift, extension m, wrist yaw degrees.
+            hand: x, y, z m.
+            held: object in the hand, -1 for none.
+            num_moved: of ``moved``; -1 where nothing has moved since the last report.
+            seen: bits of targets seen by each camera and in reach.
+            collided: whether the motion was blocked.
+        """
+        numbers = (*pose, *arm, *hand, held, num_moved, *seen, collided, 0)
+        _REPORT_HEAD.pack_into(self._bytes, 0, *numbers)
 
 
 _FUTEX_CALLS = {"x86_64": 202, "aarch64": 98}
+_FUTEX = _FUTEX_CALLS.get(platform.machine(), -1)
 _FUTEX_WAIT, _FUTEX_WAKE = 0, 1
 _ALL = 2**31 - 1
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _Timespec(ctypes.Structure):
     _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
 
 
-def _futex(word: NDArray[Any], operation: int, value: int, timeout: float | None = None) -> None:
-    call = _FUTEX_CALLS[platform.machine()]
-    limit = None
-    if timeout is not None:
-        limit = ctypes.byref(_Timespec(int(timeout), int(timeout % 1 * 1e9)))
-    address = ctypes.c_void_p(word.ctypes.data)
-    _libc.syscall(ctypes.c_long(call), address, operation, ctypes.c_uint32(value), limit, None, 0)
+_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_syscall.argtypes = [
+    ctypes.c_long, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32,
+    ctypes.POINTER(_Timespec), ctypes.c_void_p, ctypes.c_int,
+]  # fmt: skip
 
 
-def futex_wake(word: NDArray[Any]) -> None:
-    """Wake every process that sleeps on a word of shared memory."""
-    _futex(word, _FUTEX_WAKE, _ALL)
+@lru_cache(maxsize=8)
+def _timespec(seconds: float) -> _Timespec:
+    return _Timespec(int(seconds), int(seconds % 1 * 1e9))
 
 
-def futex_wait(word: NDArray[Any], expected: int, timeout: float) -> None:
-    """Sleep while a word holds ``expected``, at most ``timeout`` seconds; may return early."""
-    _futex(word, _FUTEX_WAIT, expected, timeout)
+class Word:
+    """A 32-bit word of shared memory that processes can sleep on."""
+
+    def __init__(self, memory: NDArray[np.uint8]) -> None:
+        """memory: [4], aligned."""
+        self._view = memory.data.cast("I")
+        self._address = memory.ctypes.data
+
+    def get(self) -> int:
+        """What it holds."""
+        return self._view[0]
+
+    def set(self, value: int) -> None:
+        """Write it; the caller is its only writer."""
+        self._view[0] = value
+
+    def wake(self) -> None:
+        """Wake every process that sleeps on it."""
+        _syscall(_FUTEX, self._address, _FUTEX_WAKE, _ALL, None, None, 0)
+
+    def wait(self, expected: int, timeout: float) -> None:
+        """Sleep while it holds ``expected``, at most ``timeout`` seconds; may return early."""
+        _syscall(_FUTEX, self._address, _FUTEX_WAIT, expected, _timespec(timeout), None, 0)
 
 
 def wait_request(channel: Channel, worker: int, parent: int) -> None:
@@ -161,16 +242,8 @@ def wait_request(channel: Channel, worker: int, parent: int) -> None:
     Raises:
         SystemExit: the trainer is gone.
     """
-    box = channel.boxes[worker]
-    while True:
-        seen = int(channel.sent[0])
-        if int(box["seq"]) != int(box["done"]):
-            return
-        futex_wait(channel.sent, seen, 0.5)
+    requested = channel.requested[worker]
+    while not channel.is_busy(worker):
+        requested.wait(channel.served[worker].get(), _PARENT_PERIOD)
         if os.getppid() != parent:
             raise SystemExit(0)
-
-
-def monotonic() -> float:
-    """Seconds of a clock that only goes forward."""
-    return time.monotonic()

@@ -21,6 +21,7 @@ from .client import SIMULATOR_GONE, die_with_parent, make_controller
 from .player import House, Player
 
 _KEPT_HOUSES = 8  # parsed documents
+_CLIENT_SAW_END = "Unity process has exited"
 
 
 class Houses:
@@ -71,6 +72,7 @@ class Worker:
         self._config, self._index = config, config["index"]
         self._channel = Channel(config["channel_fd"], config["num_workers"])
         self._box = self._channel.boxes[self._index]
+        self._report = ch.ReportRow(self._channel.reports[self._index : self._index + 1])
         self._houses = Houses(config["houses_fd"], config["num_houses"])
         shape = (config["num_cameras"], config["height"], config["width"], 3)
         self._memories = Memories(self._channel, config["trainer"], shape)
@@ -83,8 +85,9 @@ class Worker:
             self._box["simulator_pid"] = controller.unity_pid
             hook = self._config["assets"]
             player = Player(controller, AssetHook(**hook), self._config)
+            keep_company(controller.unity_pid, self._config["first_number"] + self._index)
             self._box["is_started"] = 1
-            ch.futex_wake(self._channel.finished)
+            self._channel.news.wake()
             while self._serve(player):
                 pass
             controller.close()
@@ -99,15 +102,14 @@ class Worker:
         command = int(box["command"])
         if command == ch.LOAD:
             player.load(box, self._houses.get)
-        elif command == ch.STEP:
-            player.step(int(box["action"]), box["report"])
-        elif command == ch.PRESENT:
-            box["report"]["num_moved"] = -1
-            player.describe(box["report"])
-        if command in (ch.STEP, ch.PRESENT) and box["draw"]:
-            player.write_frames(self._memories.frames(int(box["memory"]), int(box["offset"])))
+        elif command in (ch.STEP, ch.PRESENT):
+            frames = None
+            if box["draw"]:
+                frames = self._memories.frames(int(box["memory"]), int(box["offset"]))
+            action = int(box["action"]) if command == ch.STEP else None
+            player.step(action, self._report, frames)
         box["status"] = ch.OK
-        self._channel.finish(self._index)
+        self._channel.finish(self._index, is_news=command == ch.LOAD)
         return command != ch.CLOSE
 
     def _simulator_ended(self, pid: int) -> None:
@@ -122,12 +124,29 @@ class Worker:
             os._exit(code)  # the process group's remains are the trainer's to kill
 
 
+def keep_company(simulator: int, number: int) -> None:
+    """Share a processor with a simulator that keeps to its client's, as flare-thor does.
+
+    Such a one takes turns with its client; Unity's threads want all processors, and so we stay
+    where the system puts us.
+
+    Args:
+        simulator: process.
+        number: of this worker among those of this machine; processors are dealt out in turn.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(os.sched_getaffinity(simulator)) == 1:
+        os.sched_setaffinity(0, {allowed[number % len(allowed)]})
+
+
 def _cause(error: BaseException) -> str:
     """The first failure behind an exception: the client's own says only which action it was."""
     first: BaseException = error
     while first.__cause__ or first.__context__:
         first = first.__cause__ or first.__context__ or first
     text = str(first) or type(first).__name__
+    if _CLIENT_SAW_END in text:  # and says which action it was, a whole house perhaps
+        return "the simulator has ended"
     if os.environ.get("FLARE_THOR_TRACE"):
         traceback.print_exception(type(error), error, error.__traceback__)
     return text[-500:]

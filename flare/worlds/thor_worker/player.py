@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .channel import MAX_MOVED, REPORT_DTYPE
+from .channel import MAX_MOVED, REPORT_DTYPE, ReportRow
 
 _NAV_MESHES = tuple(
     {
@@ -125,7 +125,7 @@ class Player:
         self._target_of = {name: k for k, name in enumerate(self._targets)}
         self._held = -1
         for action in box["history"][: int(box["num_history"])]:
-            self.step(int(action), np.zeros(1, REPORT_DTYPE)[0])
+            self.step(int(action), ReportRow(np.zeros(1, REPORT_DTYPE)), None)
 
     def _reset_house(self) -> None:
         controller = self._controller
@@ -168,16 +168,29 @@ class Player:
                 step(undo, **quiet)
         self._is_lit = bool(light_seed)
 
-    def step(self, action: int, report: Any) -> None:
-        """Execute one policy action and report what it did."""
-        report["num_moved"] = -1
+    def step(self, action: int | None, report: ReportRow, frames: NDArray[Any] | None) -> None:
+        """Execute one policy action, show and report what it did.
+
+        Args:
+            action: None to look at what is.
+            report: written.
+            frames: [C, H, W, 3] uint8, written; None if nobody looks.
+        """
         is_blocked = False
+        if action is not None:
+            is_blocked = self._execute(action)
+        if frames is not None:
+            self._write_frames(frames)  # before anything else: they are still in the cache
+        self._describe(report, is_blocked)
+
+    def _execute(self, action: int) -> bool:
+        """Whether the motion was blocked."""
         if action in _BASE:
-            is_blocked = self._move_base(*_BASE[action])
-        elif action in _ARM or action in _WRIST:
+            return self._move_base(*_BASE[action])
+        if action in _ARM or action in _WRIST:
             self._is_pristine = False
-            is_blocked = self._move_arm(action)
-        elif action == _PICKUP:
+            return self._move_arm(action)
+        if action == _PICKUP:
             self._is_pristine = False
             self._act("PickupObject")
         elif action == _DROPOFF:
@@ -185,8 +198,7 @@ class Player:
             self._act("ReleaseObject")
             if self._controller.last_event.metadata["lastActionSuccess"]:
                 self._act("AdvancePhysicsStep", simSeconds=2)
-        self.describe(report)
-        report["collided"] = is_blocked
+        return False
 
     def _act(self, name: str, **arguments: Any) -> str:
         """Send one action whose frames are wanted; returns its error message."""
@@ -230,26 +242,26 @@ class Player:
         error = self._act("MoveArm", position=position, returnToStart=True, speed=1)
         return "collided" in error.lower()
 
-    def describe(self, report: Any) -> None:
+    def _describe(self, report: ReportRow, is_blocked: bool) -> None:
         """Fill a report from the metadata of the last action and what the cameras see."""
         metadata = self._controller.last_event.metadata
-        agent = metadata["agent"]
-        report["x"], report["z"] = agent["position"]["x"], agent["position"]["z"]
-        report["yaw_deg"] = agent["rotation"]["y"]
+        position, heading = metadata["agent"]["position"], metadata["agent"]["rotation"]["y"]
         arm = metadata["arm"]
         lift, extension, wrist = _arm_state(arm)
         unwrapped = wrist - 360.0 if wrist > _WRIST_STOPS[1] else wrist
-        report["arm"] = (lift, extension, unwrapped)
         hand = arm["handSphereCenter"]
-        report["hand"] = (hand["x"], hand["y"], hand["z"])
         held = arm["heldObjects"]
         before, self._held = self._held, self._house.index.get(held[0], -1) if held else -1
-        report["held"] = self._held
-        report["in_reach"] = self._bits(arm["pickupableObjects"])
-        report["collided"] = 0
-        report["seen"], report["manip_seen"] = self._seen()
-        if self._held != before:
-            self._report_moved(report)
+        seen = (*self._seen(), self._bits(arm["pickupableObjects"]))
+        report.write(
+            (position["x"], position["z"], heading),
+            (lift, extension, unwrapped),
+            (hand["x"], hand["y"], hand["z"]),
+            self._held,
+            self._find_moved(report) if self._held != before else -1,
+            seen,
+            is_blocked,
+        )
 
     def _seen(self) -> tuple[int, int]:
         if not self._targets:
@@ -271,8 +283,11 @@ class Player:
                 bits |= 1 << k
         return bits
 
-    def _report_moved(self, report: Any) -> None:
-        """After a grasp or a release: every light object that is not where its house has it."""
+    def _find_moved(self, report: ReportRow) -> int:
+        """After a grasp or a release: every light object that is not where its house has it.
+
+        Written into the report; returns how many.
+        """
         house = self._house
         light = [house.object_ids[i] for i in house.pickupable if i != self._held]
         event = self._controller.step("GetObjectMetadata", objectIds=light)
@@ -285,11 +300,11 @@ class Player:
                 continue
             if count == MAX_MOVED:
                 break
-            report["moved"][count] = (index, at, item["rotation"]["y"])
+            report.moved[count] = (index, at, item["rotation"]["y"])
             count += 1
-        report["num_moved"] = count
+        return count
 
-    def write_frames(self, out: NDArray[Any]) -> None:
+    def _write_frames(self, out: NDArray[Any]) -> None:
         """Copy the newest images into [C, H, W, 3], cropped."""
         event = self._frame_event
         crop = slice(self._crop, -self._crop or None)
