@@ -68,28 +68,31 @@ class _Inputs:
             )
         )
 
-    def maps(self, config: SpocConfig) -> list[Tensor]:
-        """Feature maps of the cameras, [T·N, channels, rows, columns] each."""
-        flat = self.obs.features.flatten(0, 1)
-        cells = flat.view(len(flat), config.image.num_cameras, -1, config.image.embed)
-        rows, columns = config.image.grid
-        return [
-            cells[:, camera].transpose(1, 2).reshape(len(flat), -1, rows, columns).contiguous()
-            for camera in range(config.image.num_cameras)
-        ]
+
+def feature_maps(obs: Observation, policy: Policy) -> list[Tensor]:
+    """Feature maps of the cameras of observations [T, N], [T·N, channels, rows, columns] each."""
+    config = policy.config
+    assert isinstance(config, SpocConfig)
+    flat = obs.features.flatten(0, 1)
+    cells = flat.view(len(flat), config.image.num_cameras, -1, config.image.embed)
+    rows, columns = config.image.grid
+    return [
+        cells[:, camera].transpose(1, 2).reshape(len(flat), -1, rows, columns).contiguous()
+        for camera in range(config.image.num_cameras)
+    ]
 
 
 def _row(obs: Observation, t: int) -> Observation:
     return Observation(**{name: getattr(obs, name)[t] for name in Observation.__slots__})
 
 
-def _encode(network: OriginalNetwork, maps: list[Tensor], obs: Observation) -> Tensor:
+def encode_step(network: OriginalNetwork, maps: list[Tensor], obs: Observation) -> Tensor:
     return network.encode(
         (maps[0], maps[1]), obs.tokens, obs.prev_action, obs.in_hand, obs.time_step
     )
 
 
-def _keep_gradients(networks: list[OriginalNetwork]) -> None:
+def keep_gradients(networks: list[OriginalNetwork]) -> None:
     """As after an update: collection then takes their norm at every step."""
     for network in networks:
         for parameter in network.parameters():
@@ -144,14 +147,14 @@ def act_setup() -> Iterator[Contenders]:
     half.load_state_dict(policy.state_dict())
     half.to(torch.bfloat16)
     caches = [p.new_cache(envs, CONTEXT + 2) for p in (policy, policy, half)]
-    maps = inputs.maps(config)
+    maps = feature_maps(inputs.obs, policy)
     with torch.no_grad():
         for network in networks:
             network.eval()
         for t in range(CHECKED + 1):
             row, chunk = _row(inputs.obs, t), [m[t * envs : (t + 1) * envs] for m in maps]
             got = policy.act(row, caches[0], None)
-            rows = [n.step(_encode(n, chunk, row), row.time_step) for n in networks]
+            rows = [n.step(encode_step(n, chunk, row), row.time_step) for n in networks]
             _assert_close(got.logits, rows[0][0])
             _assert_close(got.value, rows[1][1])
     last, last_maps = replace(row, time_step=torch.full((envs,), CONTEXT)), chunk
@@ -167,12 +170,12 @@ def act_setup() -> Iterator[Contenders]:
 
     @torch.no_grad()
     def theirs() -> list[Tensor]:
-        rows = [n.step(_encode(n, last_maps, last), last.time_step) for n in networks]
+        rows = [n.step(encode_step(n, last_maps, last), last.time_step) for n in networks]
         for network in networks:
             network.counter -= 1
         return [rows[0][0], rows[1][1]]
 
-    _keep_gradients(networks)
+    keep_gradients(networks)
 
     def with_dropout(on: bool) -> object:
         for network in networks:
@@ -207,7 +210,7 @@ def update_setup() -> Iterator[Contenders]:
     policy = Policy(config).eval()
     networks = original_towers(policy, envs, steps)
     inputs = _Inputs.random(config, steps, envs)
-    obs, maps = inputs.obs, inputs.maps(config)
+    obs, maps = inputs.obs, feature_maps(inputs.obs, policy)
     starts = obs.time_step == 0
     actions = torch.zeros(steps, envs, dtype=torch.int64)
     trajectory = torch.zeros(envs, steps, dtype=torch.int64)
@@ -221,7 +224,7 @@ def update_setup() -> Iterator[Contenders]:
     def theirs() -> tuple[Tensor, Tensor]:
         results = []
         for network in networks:
-            x = _encode(network, maps, obs.flat()).view(steps, envs, -1).transpose(0, 1)
+            x = encode_step(network, maps, obs.flat()).view(steps, envs, -1).transpose(0, 1)
             results.append(network.rollout(x, trajectory))
         logits, values = results[0][0].transpose(0, 1), results[1][1].t()
         log_prob = logits.log_softmax(-1).gather(-1, actions[..., None])

@@ -134,8 +134,8 @@ class OriginalNetwork(nn.Module):
         self.actor = _Linear("linear", width, config.num_actions)
         self.critic = _Linear("fc", width, 1)
         self.register_buffer("div_term", torch.zeros(width // 2), persistent=False)
-        shape = (num_envs, max_steps, config.num_heads, config.head_dim)
-        self.caches = [[torch.zeros(shape), torch.zeros(shape)] for _ in self.decoder.layers]
+        self.cache_shape = (num_envs, max_steps, config.num_heads, config.head_dim)
+        self.caches: list[list[Tensor]] = []  # of the first step on
         self.counter = 0
 
     def encode(self, cameras: tuple[Tensor, Tensor], tokens: Tensor, previous: Tensor,
@@ -151,8 +151,12 @@ class OriginalNetwork(nn.Module):
     def step(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
         """One step [N, d] of every environment: logits and values."""
         rows = list(range(len(x)))
+        if not self.caches:
+            self.caches = [
+                [x.new_zeros(self.cache_shape) for _ in range(2)] for _ in self.decoder.layers
+            ]
         self.caches = [[keys[rows], values[rows]] for keys, values in self.caches]
-        places = torch.arange(self.counter + 1)
+        places = torch.arange(self.counter + 1, device=x.device)
         mask = (places >= (self.counter - time).clamp(min=0)[:, None])[:, None]
         h = x[:, None]
         for block, cache in zip(self.decoder.layers, self.caches, strict=True):
@@ -192,7 +196,7 @@ def original_towers(policy: Policy, num_envs: int, max_steps: int) -> list[Origi
         own = _of_tower(weights, prefix)
         network.div_term.copy_(own.pop(TIME_TABLE))
         network.load_state_dict(own)
-        towers.append(network)
+        towers.append(network.to(policy.device))
     return towers
 
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from flare.agent import load_agent
 from flare.assembly import (
     TaskConfig,
     WorldConfig,
+    check_device,
     load_house_file,
     make_sampler,
     make_worlds,
@@ -45,18 +48,22 @@ class EvaluateConfig:
     out: Path | None = None  # folder for results; default: the checkpoint's run
     seed: int = 0
     greedy: bool = False  # the mode of the policy instead of samples
+    device: Literal["cpu", "cuda"] = "cpu"  # where the policy acts
+    precision: Literal["float32", "bfloat16"] = "float32"  # what it computes in
     world: WorldConfig = field(default_factory=WorldConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
 
     def __post_init__(self) -> None:
         require(self.num_episodes >= 1, "num_episodes", self.num_episodes, "use at least 1")
         check_name(self.name)
+        check_device(self.device)
         check_seed(self.seed)
 
 
 def run_evaluate(config: EvaluateConfig) -> int:
     """``flare eval``."""
     agent, policy, checkpoint = load_agent(config.checkpoint, which=config.which)
+    policy.to(config.device, getattr(torch, config.precision))
     world = replace(config.world, camera=agent.camera, action_names=agent.action_names)
     sampler = replace(config.task.sampler, camera_noise=False, randomise=())
     # Trained with the original's limit means evaluated with the original's, which are longer.

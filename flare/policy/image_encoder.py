@@ -75,7 +75,8 @@ class ImageEncoder(nn.Module):
         weight = self.first.weight * (1.0 / 127.5)
         shift = self.first.weight.sum((1, 2, 3))
         bias = -shift if self.first.bias is None else self.first.bias - shift
-        x = F.relu(F.conv2d(images.to(weight.dtype), weight, bias, self.first.stride), inplace=True)
+        images = images.to(weight.device, non_blocking=True).to(weight.dtype)
+        x = F.relu(F.conv2d(images, weight, bias, self.first.stride), inplace=True)
         for conv in self.rest:
             x = F.relu(conv(x), inplace=True)
         grid: Tensor = self.project(x).permute(0, 2, 3, 1)

@@ -25,6 +25,7 @@ from tests.importing.original_files import (
 )
 from tests.worlds.two_rooms import two_rooms
 
+GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 WALKS = ("move_ahead", "rotate_right", "rotate_left", "rotate_left_small")  # all the actor may do
 
 
@@ -194,13 +195,16 @@ def ready(tmp_path, tokenizer):
     return tmp_path / "run", houses
 
 
-def test_an_imported_checkpoint_is_evaluated_on_every_task(ready, tmp_path):
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_imported_checkpoint_is_evaluated_on_every_task(ready, device, precision, tmp_path):
     folder, _ = ready
     houses = tmp_path / "generated.jsonl.gz"
     generate_houses(houses, count=2, split="val", seed=1, config=GeneratorConfig())
     code = run(
         "eval", folder, "--houses", houses, "--num-episodes", 40, "--world.num-envs", 4,
-        "--task.max-steps", 2, "--task.names", *TASKS,
+        "--task.max-steps", 2, "--device", device, "--precision", precision,
+        "--task.names", *TASKS,
     )  # fmt: skip
     assert code == 0
     lines = (folder / "eval" / "eval.jsonl").read_text().splitlines()

@@ -90,7 +90,8 @@ class InstructionEncoder(nn.Module):
         first = len(self._row_of)
         if self._features is None or first + len(keys) > len(self._features):
             capacity = max(64, 2 * (first + len(keys)))
-            grown = features.new_zeros(capacity, *features.shape[1:])
+            with torch.inference_mode(False):  # written by acting and by updates in turn
+                grown = features.new_zeros(capacity, *features.shape[1:])
             if self._features is not None:
                 grown[:first] = self._features[:first]
             self._features = grown

@@ -40,7 +40,7 @@ class Controller(ai2thor.controller.Controller):  # type: ignore[misc]
     ) -> None:
         self._device, self._base_dir = device, base_dir
         self._on_simulator_end = on_simulator_end
-        self._is_closing = False
+        self._is_closing = self._has_started = False
         threading.Thread(target=self._watch, daemon=True).start()
         super().__init__(**arguments)
 
@@ -56,6 +56,13 @@ class Controller(ai2thor.controller.Controller):  # type: ignore[misc]
         if self._device is not None:
             command += ["-force-device-index", str(self._device)]
         return [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]
+
+    def start(self, *args: Any, **kwargs: Any) -> None:
+        """Start the simulator, once: the client would put another in place of one that crashed."""
+        if self._has_started:
+            raise RuntimeError("the simulator crashed")
+        self._has_started = True
+        super().start(*args, **kwargs)
 
     def close(self) -> None:
         """Stop the simulator without being told of its end."""

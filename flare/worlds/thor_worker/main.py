@@ -21,6 +21,7 @@ from .client import SIMULATOR_GONE, die_with_parent, make_controller
 from .player import House, Player
 
 _KEPT_HOUSES = 8  # parsed documents
+_CLIENT_SAW_END = "Unity process has exited"
 
 
 class Houses:
@@ -144,6 +145,8 @@ def _cause(error: BaseException) -> str:
     while first.__cause__ or first.__context__:
         first = first.__cause__ or first.__context__ or first
     text = str(first) or type(first).__name__
+    if _CLIENT_SAW_END in text:  # and says which action it was, a whole house perhaps
+        return "the simulator has ended"
     if os.environ.get("FLARE_THOR_TRACE"):
         traceback.print_exception(type(error), error, error.__traceback__)
     return text[-500:]

@@ -95,6 +95,17 @@ def test_the_text_memory_is_emptied_with_the_weights():
     assert not torch.allclose(policy.instructions(tokens).features, before)
 
 
+def test_text_first_met_in_acting_and_then_in_training_is_read_into_one_memory():
+    """The memory that acting made was closed to who reads outside inference mode."""
+    torch.manual_seed(0)
+    policy = Policy(TINY).eval()
+    tokens = torch.randint(3, TINY.text.vocab_size, (2, 4))
+    with torch.inference_mode():
+        acted = policy.instructions(tokens[:1]).features.clone()
+    both = policy.instructions(tokens)
+    assert torch.equal(both.features[both.index[0]], acted[0])
+
+
 def test_pads_are_not_seen_unless_asked():
     """What a step gives must not depend on the instructions of other steps; the original's does."""
     for padding in (False, True):
