@@ -73,20 +73,22 @@ def add_layernorm_reference(
 
 @jit
 def layernorm_fwd_kernel(
-    a, r, w, b, s, y, mean, rstd, count, eps,
+    a, gain, r, w, b, s, y, mean, rstd, count, eps,
     C: tl.constexpr, BLOCK_C: tl.constexpr, ROWS: tl.constexpr, HAS_R: tl.constexpr,
-    IS_TRAINED: tl.constexpr,
+    HAS_GAIN: tl.constexpr, KEEPS_S: tl.constexpr, IS_TRAINED: tl.constexpr,
 ):  # fmt: skip
-    """One program per ROWS rows; s, mean and rstd are kept where there will be a backward pass."""
+    """One program per ROWS rows; mean and rstd are kept where there will be a backward pass."""
     rows = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
     c = tl.arange(0, BLOCK_C)
     mask = (rows < count)[:, None] & (c < C)[None, :]
     offs = rows[:, None] * C + c[None, :]
     x = tl.load(a + offs, mask=mask, other=0.0).to(tl.float32)  # [ROWS, C]
+    if HAS_GAIN:
+        x *= tl.load(gain + c, mask=c < C, other=0.0).to(tl.float32)[None, :]
     if HAS_R:
         x += tl.load(r + offs, mask=mask, other=0.0).to(tl.float32)
         rounded = x.to(y.dtype.element_ty)
-        if IS_TRAINED:
+        if KEEPS_S:
             tl.store(s + offs, rounded, mask=mask)
         x = rounded.to(tl.float32)
     mu = tl.sum(x, 1) / C
@@ -164,20 +166,21 @@ def split_rows(count: int, rows: int, programs: int = PROGRAMS) -> tuple[int, in
 
 
 def _forward(
-    a: Tensor, r: Tensor | None, w: Tensor, b: Tensor, eps: float, *, keeps: bool
-) -> tuple[Tensor, ...]:
-    """y, and s, mean and rstd of what a backward pass reads; without one they are y and empty."""
+    a: Tensor, r: Tensor | None, w: Tensor, b: Tensor, eps: float, *, keeps_s: bool,
+    is_trained: bool, gain: Tensor | None = None,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """Y and s, and mean and rstd for a backward pass; what is not kept is y again, or empty."""
     a = a.contiguous()
     count, width = a.numel() // a.shape[-1], a.shape[-1]
     y = torch.empty_like(a)
-    s = a if r is None else torch.empty_like(a) if keeps else y
-    mean, rstd = (a.new_empty(count * keeps, dtype=torch.float32) for _ in range(2))
+    s = a if r is None else torch.empty_like(a) if keeps_s else y
+    mean, rstd = (a.new_empty(count * is_trained, dtype=torch.float32) for _ in range(2))
     config = config_of("fwd", width)
     args = {
-        "a": a, "r": None if r is None else r.contiguous(), "w": w, "b": b, "s": s, "y": y,
-        "mean": mean, "rstd": rstd, "count": count, "eps": eps, "C": width,
+        "a": a, "gain": gain, "r": None if r is None else r.contiguous(), "w": w, "b": b, "s": s,
+        "y": y, "mean": mean, "rstd": rstd, "count": count, "eps": eps, "C": width,
         "BLOCK_C": max(16, next_power_of_2(width)), "HAS_R": r is not None,
-        "IS_TRAINED": keeps,
+        "HAS_GAIN": gain is not None, "KEEPS_S": keeps_s, "IS_TRAINED": is_trained,
     }  # fmt: skip
     launch(layernorm_fwd_kernel, (cdiv(count, config.blocks["ROWS"]),), args, config)
     return y, s, mean, rstd
@@ -186,7 +189,7 @@ def _forward(
 class _AddLayerNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, r: Tensor | None, w: Tensor, b: Tensor, eps: float) -> Any:
-        y, s, mean, rstd = _forward(a, r, w, b, eps, keeps=True)
+        y, s, mean, rstd = _forward(a, r, w, b, eps, keeps_s=True, is_trained=True)
         ctx.save_for_backward(s, w, mean, rstd)
         ctx.has_r = r is not None
         return y
@@ -230,10 +233,65 @@ def add_layernorm(
     check_norm(a, r, w, b)
     if uses_triton(a) and a.shape[-1] <= MAX_WIDTH:
         if not is_trained(a, r, w, b):
-            return _forward(a, r, w, b, eps, keeps=False)[0]
+            return _forward(a, r, w, b, eps, keeps_s=False, is_trained=False)[0]
         y: Tensor = _AddLayerNorm.apply(a, r, w, b, eps)  # type: ignore[no-untyped-call]
         return y
     return add_layernorm_reference(a, r, w, b, eps=eps, upcast=False)
+
+
+def stream_layernorm_reference(
+    x: Tensor, branch: Tensor | None, gain: Tensor | None, w: Tensor, b: Tensor, *,
+    eps: float = 1e-5, upcast: bool = True,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The formula in plain PyTorch; arguments as in ``stream_layernorm``."""
+    if upcast:
+        given = [None if t is None else t.double() for t in (x, branch, gain, w, b)]
+        y, s = stream_layernorm_reference(*given, eps=eps, upcast=False)  # type: ignore[arg-type]
+        return y.to(x.dtype), s.to(x.dtype)
+    s = join_stream(x, branch, gain)
+    return F.layer_norm(s, s.shape[-1:], w, b, eps), s
+
+
+def join_stream(x: Tensor, branch: Tensor | None, gain: Tensor | None) -> Tensor:
+    """``x + gain · branch`` in one pass of PyTorch's; without a branch x."""
+    if branch is None:
+        return x
+    return x + branch if gain is None else torch.addcmul(x, branch, gain)
+
+
+def stream_layernorm(
+    x: Tensor, branch: Tensor | None, gain: Tensor | None, w: Tensor, b: Tensor, *,
+    eps: float = 1e-5,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """``LayerNorm(s)`` and ``s = x + gain · branch``; one pass where no gradient is asked for.
+
+    Args:
+        x: [..., C] floating, the stream.
+        branch: [..., C] of x's shape and dtype, what is added to it; None: nothing.
+        gain: [C] of x's dtype, factors of the branch's channels; None: ones.
+        w: [C] of x's dtype.
+        b: [C] of x's dtype.
+        eps: under the root.
+
+    Returns:
+        y and s, [..., C] of x's dtype.
+
+    Raises:
+        ValueError: arguments that do not belong together, with what was given.
+    """
+    check_norm(x, branch, w, b)
+    if gain is not None and (gain.shape != w.shape or gain.dtype != x.dtype):
+        raise ValueError(
+            f"gain must be {x.dtype} {list(w.shape)}, got {gain.dtype} {list(gain.shape)}"
+        )
+    if uses_triton(x) and x.shape[-1] <= MAX_WIDTH:
+        if is_trained(x, branch, gain, w, b) or branch is None:
+            s = join_stream(x, branch, gain)
+            return add_layernorm(s, None, w, b, eps=eps), s
+        # The kernel's first argument is what is scaled.
+        y, s, *_ = _forward(branch, x, w, b, eps, keeps_s=True, is_trained=False, gain=gain)
+        return y, s
+    return stream_layernorm_reference(x, branch, gain, w, b, eps=eps, upcast=False)
 
 
 def check_norm(a: Tensor, r: Tensor | None, w: Tensor, b: Tensor | None) -> None:

@@ -36,7 +36,7 @@ from flare.kernels._launch import (
     uses_triton,
 )
 from flare.kernels.add_layernorm import add_layernorm
-from flare.kernels.linear_relu import linear_relu
+from flare.kernels.linear_activation import linear_relu
 
 MAX_HEADS = 16
 LOG2E = tl.constexpr(1.4426950408889634)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flare.kernels.add_layernorm import add_layernorm
+from flare.kernels.add_layernorm import add_layernorm, stream_layernorm
 from flare.kernels.add_rmsnorm import add_rmsnorm
 from flare.kernels.attention import attention, attention_packed
 from flare.kernels.augment_patches import augment_patches
@@ -18,6 +18,7 @@ from flare.kernels.ln_pool import ln_pool
 from flare.kernels.pool_attention import pool_attention
 from flare.kernels.ppo_loss import ppo_loss
 from flare.kernels.sample_action import sample_action
+from flare.kernels.step_embedding import step_embedding
 from flare.kernels.swiglu import swiglu
 
 BF16, FP16, FP32, INT64, BOOL = (
@@ -82,6 +83,20 @@ def _norm_cases(dtype: torch.dtype, name: str, widths: tuple[int, ...]) -> Itera
                 rows(4096, width), rows(4096, width), rows(width), rows(width)
             ),
         )
+    yield Case(
+        f"stream_layernorm {name}",
+        lambda: stream_layernorm(*(meta(64, 433, 384, dtype=dtype) for _ in range(2)),
+                                 *(meta(384, dtype=dtype) for _ in range(3)))[0],
+        has_gradient=False,
+    )  # fmt: skip
+    yield Case(
+        f"step_embedding {name}",
+        lambda: step_embedding(
+            rows(32, 512), rows(22, 512), rows(3, 512), action=meta(32, dtype=INT64),
+            hand=meta(32, dtype=INT64), step=meta(32, dtype=INT64),
+            frequencies=meta(256, dtype=FP32),
+        ),
+    )  # fmt: skip
     yield Case(f"add_rmsnorm {name}", lambda: sum(add_rmsnorm(
         rows(4096, 512), rows(4096, 512), rows(512))))  # fmt: skip
     yield Case(f"swiglu {name}", lambda: swiglu(rows(4096, 3072)))
