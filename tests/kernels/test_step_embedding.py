@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from flare.kernels._launch import use_backend
 from flare.kernels.step_embedding import step_embedding, step_embedding_reference
 from flare.policy.time_encoding import TimeEncoding
 from tests.kernels.checks import DEVICE, DTYPES, check, normal
@@ -35,6 +36,21 @@ def test_step_embedding_matches_float64(dtype, has_hands, padding):
         ),
         tensors, dtype=dtype, slack=10.0 if dtype == torch.float32 else 2.0,
     )  # fmt: skip
+
+
+def test_times_of_long_episodes():
+    """Angles up to 10,000: what is off is the angle's own last digit in float32."""
+    steps = torch.tensor([0, 1, 500, 4095, 9999])
+    nothing = torch.zeros(len(steps), WIDTH)
+    given = {"action": steps * 0, "hand": steps * 0, "step": steps,
+             "frequencies": TimeEncoding(WIDTH).frequencies}  # fmt: skip
+    wanted = step_embedding_reference(
+        nothing, nothing[:1], None, *given.values(), upcast=False
+    )  # fmt: skip
+    on_device = {n: x.to(DEVICE) for n, x in given.items()}
+    with use_backend("triton"):
+        got = step_embedding(nothing.to(DEVICE), nothing[:1].to(DEVICE), None, **on_device)
+    torch.testing.assert_close(got.cpu(), wanted, rtol=0.0, atol=2e-6)
 
 
 def test_step_embedding_names_what_it_got():
