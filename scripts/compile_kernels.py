@@ -33,7 +33,7 @@ PINNED = "3.6.0"
 TARGETS = {80: 163 * 1024, 90: 227 * 1024}  # shared memory of a program, bytes
 MORE_REGISTERS = 32  # growth that is refused
 # Kernels that move rows of numbers; the others move single ones.
-WIDE = ("attention_", "pool_", "layernorm_", "rmsnorm_", "swiglu_", "sequence_", "adam_")
+WIDE = ("attention_", "pool_", "norm_", "swiglu_", "sequence_", "adam_")
 HAS_PRODUCTS = ("attention_", "pool_")
 COLUMNS = ("kernel", "case", "target", "triton", "warps", "stages", "registers", "shared",
            "matrix", "loads", "stores")  # fmt: skip

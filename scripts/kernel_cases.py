@@ -109,10 +109,10 @@ def _norm_cases(dtype: torch.dtype, name: str, widths: tuple[int, ...]) -> Itera
     )  # fmt: skip
 
 
-def _decode(dtype: torch.dtype) -> Tensor:
-    q, k, v = (meta(32, 8, 64, dtype=dtype) for _ in range(3))
-    cache_k, cache_v = (meta(32, 1024, 8, 64, dtype=dtype) for _ in range(2))
-    place, kv_len = meta(32, dtype=INT64), meta(32, dtype=INT64)
+def _decode(dtype: torch.dtype, envs: int) -> Tensor:
+    q, k, v = (meta(envs, 8, 64, dtype=dtype) for _ in range(3))
+    cache_k, cache_v = (meta(envs, 1024, 8, 64, dtype=dtype) for _ in range(2))
+    place, kv_len = meta(envs, dtype=INT64), meta(envs, dtype=INT64)
     return decode_attention(q, k, v, cache_k, cache_v, place=place, kv_len=kv_len)
 
 
@@ -136,8 +136,10 @@ def _small_cases() -> Iterator[Case]:
     yield Case("pool_attention bf16 lengths", lambda: pool_attention(
         meta(64, 181, 512, grad=True), meta(64, 8, 512, grad=True),
         kv_len=meta(64, dtype=INT64)))  # fmt: skip
-    yield Case("decode_attention bf16", lambda: _decode(BF16), has_gradient=False)
-    yield Case("decode_attention fp32", lambda: _decode(FP32), has_gradient=False)
+    for envs in (8, 32):
+        for name, dtype in (("bf16", BF16), ("fp32", FP32)):
+            yield Case(f"decode_attention {name} N={envs}",
+                       lambda d=dtype, n=envs: _decode(d, n), has_gradient=False)  # fmt: skip
     yield Case("ln_pool bf16", lambda: ln_pool(
         meta(64, 433, 384), meta(384), meta(384), patches=(16, 27), grid=(7, 12)),
         has_gradient=False)  # fmt: skip

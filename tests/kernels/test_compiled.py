@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from flare.kernels import (
-    add_layernorm,
     attention,
     augment_patches,
     decode_attention,
     layernorm_relu_token,
+    norm_kernels,
     pool_attention,
 )
 from flare.kernels._launch import Config, recording
@@ -49,7 +49,7 @@ def launches():
 
 def test_every_row_of_every_table_is_compiled(launches):
     used = list(launches.values())
-    tables = [attention.CONFIGS, pool_attention.CONFIGS, add_layernorm.CONFIGS,
+    tables = [attention.CONFIGS, pool_attention.CONFIGS, norm_kernels.CONFIGS,
               decode_attention.CONFIGS, layernorm_relu_token.FORWARD]  # fmt: skip
     for table in tables:
         for row, config in table.items():
