@@ -1,5 +1,7 @@
 """Frames to features: normalisation, frozen vision transformer, pooling to a grid of cells."""
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -36,13 +38,18 @@ def _channels_last(images: Tensor) -> Tensor:
 class SpocImageEncoder(nn.Module):
     """The frozen encoder that all cameras and both towers share; runs once per frame."""
 
+    mean: Tensor  # [3, 1, 1], of pixels from 0 to 1
+    std: Tensor
+
     def __init__(self, config: SpocConfig) -> None:
         super().__init__()
         self.config, self.has_crop = config.image, config.compat.central_crop
         self.vit = VisionTransformer(config.image)
         dino = config.image.family == "dinov2"
         half = (0.5, 0.5, 0.5)
-        self.mean, self.std = (CLIP_MEAN, CLIP_STD) if dino else (half, half)
+        for name, values in zip(("mean", "std"), (CLIP_MEAN, CLIP_STD) if dino else (half, half),
+                                strict=True):  # fmt: skip
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         self.requires_grad_(False)
 
     @property
@@ -71,21 +78,27 @@ class SpocImageEncoder(nn.Module):
                 f"frames must be uint8 [B, {', '.join(map(str, expected))}], "
                 f"got {frames.dtype} {list(frames.shape)}"
             )
-        images = frames.flatten(0, 1).to(self.vit.positions.device, non_blocking=True)
         parts = []
-        for first in range(0, len(images), _CHUNK):
-            chosen = slice(first, first + _CHUNK)
-            parts.append(self.pooled(images[chosen], None if draws is None else draws[chosen]))
+        for patches in self.patches(frames, draws):
+            parts.append(self.pooled(patches))
         return torch.cat(parts).reshape(len(frames), c.num_features)
 
-    def pooled(self, images: Tensor, draws: Augmentations | None = None) -> Tensor:
-        """[M, H, W, 3] uint8 to [M, cells, embed]."""
-        return self.vit.pool(self.tokens(images, draws))
+    def patches(self, frames: Tensor, draws: Augmentations | None = None) -> Iterator[Tensor]:
+        """Patches [m, patches, numbers] of the images of [B, C, H, W, 3] frames, a pass each."""
+        images = frames.flatten(0, 1).to(self.vit.positions.device, non_blocking=True)
+        dtype = self.vit.positions.dtype
+        for first in range(0, len(images), _CHUNK):
+            chosen = slice(first, first + _CHUNK)
+            yield self._patches(images[chosen], None if draws is None else draws[chosen], dtype)
 
-    def tokens(self, images: Tensor, draws: Augmentations | None = None) -> Tensor:
-        """[M, H, W, 3] uint8 to the transformer's tokens."""
+    def pooled(self, patches: Tensor) -> Tensor:
+        """[m, patches, numbers] to [m, cells, embed]; the same launches for the same m."""
+        return self.vit.pool(self.tokens(patches))
+
+    def tokens(self, patches: Tensor) -> Tensor:
+        """[m, patches, numbers] to the transformer's tokens."""
         weight, bias = self._folded()
-        return self.vit(self._patches(images, draws, weight.dtype), weight, bias)  # type: ignore[no-any-return]
+        return self.vit(patches, weight, bias)  # type: ignore[no-any-return]
 
     def _patches(self, images: Tensor, draws: Augmentations | None, dtype: torch.dtype) -> Tensor:
         """Patches of 0 to 255, cut from the middle (DINOv2) or of resized images (SigLIP)."""
@@ -106,7 +119,6 @@ class SpocImageEncoder(nn.Module):
     def _folded(self) -> tuple[Tensor, Tensor]:
         """Patch weights for raw pixels: the patch product of ``(x / 255 - mean) / std``."""
         conv = self.vit.patches
-        mean, std = (conv.weight.new_tensor(v)[:, None, None] for v in (self.mean, self.std))
-        shift = (conv.weight * (mean / std)).sum((1, 2, 3))
+        shift = (conv.weight * (self.mean / self.std)).sum((1, 2, 3))
         assert conv.bias is not None
-        return conv.weight / (255.0 * std), conv.bias - shift
+        return conv.weight / (255.0 * self.std), conv.bias - shift
