@@ -20,6 +20,7 @@ from flare.specs import CameraSpec
 from flare.worlds.embedded import EPISODE_DTYPE, load_house
 from flare.worlds.thor.config import ThorConfig
 from flare.worlds.thor.devices import device_map, vulkan_uuids
+from flare.worlds.thor.worker_process import interpreter
 from flare.worlds.thor.worlds import ThorWorlds
 from flare.worlds.world import all_env_ids
 
@@ -80,7 +81,11 @@ def _client(config: ThorConfig) -> Finding:
     code = "import ai2thor.controller, importlib.metadata as m; print(m.version('ai2thor'))"
     try:
         done = subprocess.run(
-            [python, "-c", code], capture_output=True, text=True, timeout=_TIMEOUT, check=False
+            [*interpreter(config.python), "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return Finding("client", "problem", f"{python} does not run ({error})", mend)

@@ -78,11 +78,15 @@ void FollowedWorlds::write_facts(Env& env, const sim::Report& report, sim::Facts
   env.world.write_facts({std::span(navigation).first(count), std::span(manipulation).first(count)},
                         facts);
   if (!env.world.robot().arm) return;
-  // The hand is told, not worked out from the joints.
+  // The hand is told, not worked out from the joints, and what it could take; of targets that no
+  // hand can take the boxes tell.
   facts.hand = report.hand;
   facts.target_in_reach = 0;
+  const auto& objects = env.world.house().house.objects;
   for (std::size_t k = 0; k < count; ++k) {
-    facts.in_reach[k] = static_cast<std::uint8_t>(report.in_reach >> k & 1U);
+    if (objects[index(env.world.targets()[k])].pickupable) {
+      facts.in_reach[k] = static_cast<std::uint8_t>(report.in_reach >> k & 1U);
+    }
     facts.target_in_reach |= facts.in_reach[k];
   }
 }

@@ -1,7 +1,10 @@
 // Start-up, houses, assets and looks.
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "thor/actions.hpp"
 
@@ -87,18 +90,79 @@ json delete_from_cache(Simulator& s, const Arguments& a) {
   return nullptr;
 }
 
+/// A list of an asset; fails without one.
+const json& list_of(const json& asset, const char* key) {
+  const auto found = asset.find(key);
+  if (found == asset.end() || !found->is_array() || found->empty()) {
+    fail(std::string("the asset has no list ") + key);
+  }
+  return *found;
+}
+
+void check_points(const json& points, const char* key, const std::vector<const char*>& axes) {
+  for (const json& point : points) {
+    for (const char* axis : axes) {
+      const auto found = point.find(axis);
+      if (found == point.end() || !found->is_number()) {
+        fail(std::string("the asset's ") + key + " lack a number " + axis);
+      }
+    }
+  }
+}
+
+void check_triangles(const json& mesh, std::size_t num_vertices) {
+  const json& triangles = list_of(mesh, "triangles");
+  const bool is_good = triangles.size() % 3 == 0 &&
+                       std::all_of(triangles.begin(), triangles.end(), [&](const json& index) {
+                         return index.is_number_unsigned() && index < num_vertices;
+                       });
+  if (!is_good) fail("the asset's triangles name vertices that it does not have");
+}
+
+void check_annotations(const json* annotations) {
+  for (const char* key : {"objectType", "primaryProperty", "secondaryProperties"}) {
+    if (annotations == nullptr || !annotations->contains(key)) {
+      fail(std::string("the asset's annotations lack ") + key);
+    }
+  }
+}
+
+/// What Unity needs of an asset to make it.
+void check_asset(const json& asset) {
+  const json& vertices = list_of(asset, "vertices");
+  check_points(vertices, "vertices", {"x", "y", "z"});
+  check_points(list_of(asset, "normals"), "normals", {"x", "y", "z"});
+  check_points(list_of(asset, "uvs"), "uvs", {"x", "y"});
+  if (asset["normals"].size() != vertices.size() || asset["uvs"].size() != vertices.size()) {
+    fail("the asset has another number of vertices than of normals or uvs");
+  }
+  check_triangles(asset, vertices.size());
+  check_points(list_of(asset, "visibilityPoints"), "visibilityPoints", {"x", "y", "z"});
+  for (const json& part : list_of(asset, "colliders")) {
+    check_points(list_of(part, "vertices"), "colliders", {"x", "y", "z"});
+    check_triangles(part, part["vertices"].size());
+  }
+  for (const char* key : {"albedoTexturePath", "normalTexturePath", "emissionTexturePath"}) {
+    const std::string path = asset.value(key, "");
+    if (!std::filesystem::is_regular_file(path)) {
+      fail(std::string("the asset's ") + key + " '" + path + "' is no file");
+    }
+  }
+  const auto annotations = asset.find("annotations");
+  check_annotations(annotations == asset.end() ? nullptr : &*annotations);
+}
+
 /// Both forms of the action: with the whole asset, or with the folder it lies in.
 json create_runtime_asset(Simulator& s, const Arguments& a) {
   a.check({}, {"asset", "id", "dir", "extension", "annotations", "serializable"});
   if (const json* asset = a.find("asset")) {
     const auto name = asset->find("name");
     if (name == asset->end() || !name->is_string()) fail("the asset has no name");
-    for (const char* key : {"vertices", "triangles"}) {
-      if (!asset->contains(key)) fail(std::string("the asset has no ") + key);
-    }
+    check_asset(*asset);
     s.runtime_assets.insert(name->get<std::string>());
     return nullptr;
   }
+  check_annotations(a.find("annotations"));
   const std::string id = a.text("id");
   const auto file = std::filesystem::path(a.text("dir")) / id / (id + a.text("extension"));
   if (!std::filesystem::is_regular_file(file)) fail("there is no asset file " + file.string());

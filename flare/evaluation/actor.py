@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from flare.policy.captured_act import fastest_act
+from flare.policy.captured_encode import fastest_encode
 from flare.policy.observation import Observation
 from flare.policy.policy import Policy
 from flare.rng import keyed_uniform
@@ -35,6 +36,7 @@ class PolicyActor:
         self._max_steps = max_steps
         self._cache = policy.new_cache(num_envs, max_len=max_steps)
         self._act = fastest_act(policy, self._cache)
+        self._encode = fastest_encode(policy)
         self.values = np.zeros(num_envs, np.float32)  # of the last act(), for videos
         self.probabilities = np.zeros((num_envs, policy.num_actions), np.float32)
 
@@ -51,7 +53,7 @@ class PolicyActor:
         self._cache.reset(idle)  # a world without an episode steps on and must not fill its memory
         episode = np.maximum(view.episode, 0)
         obs = Observation(
-            features=self.policy.encode_frames(torch.from_numpy(view.frames)),
+            features=self._encode(torch.from_numpy(view.frames), None),
             tokens=self._tokens[torch.from_numpy(episode)],
             prev_action=torch.from_numpy(view.prev_action),
             in_hand=torch.from_numpy((view.facts["held_object"] >= 0).astype(np.int64)),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from flare.errors import UserError, require, user_error_types
 from flare.policy.captured_act import fastest_act
+from flare.policy.captured_encode import fastest_encode
 from flare.policy.kv_cache import KVPrefix, SharedCounterCache
 from flare.policy.observation import Observation
 from flare.policy.policy import Policy
@@ -183,6 +184,7 @@ class Collector:
         )
         self.cache = policy.new_cache(n, max_len=self.mixture.max_steps)
         self._act = fastest_act(policy, self.cache)
+        self._encode_frames = fastest_encode(policy)
         # A critic tower that remembers nothing beyond a rollout stays out of it: its values come
         # from one pass over the whole, as the update will compute them.
         self._is_critic_late = (
@@ -252,10 +254,10 @@ class Collector:
             draws = self.policy.draw_augmentations(
                 self.sampler.seed, chosen, self.episode[chosen], call=self.calls
             )
-        features = self.policy.encode_frames(torch.from_numpy(frames), draws)
         if envs is None:
-            self._features[slot] = features
+            self._features[slot] = self._encode_frames(torch.from_numpy(frames), draws)
         else:
+            features = self.policy.encode_frames(torch.from_numpy(frames), draws)
             self._features[slot, torch.from_numpy(envs)] = features
 
     @torch.no_grad()
@@ -318,7 +320,7 @@ class Collector:
                 else:
                     obs = self._observation(t + 1).select(ids).to(self.device)
                     value = self.policy.value(obs, self.cache, ids)
-                self._tensors["final_value"][t, ids] = value
+                self._tensors["final_value"][t, ids] = value.cpu()
         ended = np.flatnonzero(judged.terminated | judged.truncated)
         if len(ended) == 0:
             return
@@ -340,7 +342,7 @@ class Collector:
         """Values of every step and of the observation behind the last, some environments a time."""
         slots = self.config.num_steps + 1
         for ids in torch.split(torch.arange(self.worlds.num_envs), max(1, _FRAMES // slots)):
-            self._tensors["value"][:, ids] = self._values(slots, ids)
+            self._tensors["value"][:, ids] = self._values(slots, ids).cpu()
 
     def _record(self, env: int, t: int, judged: Judgement) -> FinishedEpisode:
         fact = self._arrays["facts"][t + 1, env]

@@ -37,7 +37,8 @@ from flare.assets import library_json
 from flare.assets.pack import PackFile, table_path
 from flare.errors import UserError
 from flare.robots import RobotSpec, load_robot
-from flare.specs import NAVIGATION_ACTIONS, ActionSpec, CameraSpec
+from flare.specs import NAVIGATION_ACTIONS, CameraSpec
+from flare.worlds.house_worlds import HouseWorlds
 from flare.worlds.world import all_env_ids
 
 __all__ = [
@@ -160,7 +161,7 @@ def load_houses(
         )
 
 
-class EmbeddedWorlds:
+class EmbeddedWorlds(HouseWorlds[House]):
     """N embedded worlds over a shared set of houses; implements ``flare.worlds.Worlds``.
 
     An episode's ``house`` is an index into ``houses``, its ``robot`` one into ``robots``. Results
@@ -191,63 +192,21 @@ class EmbeddedWorlds:
             UserError: an action that does not exist, or that one of the robots lacks.
             FlareError: no houses, a count that is not positive, or more cameras than a robot has.
         """
-        actions = ActionSpec(action_names)
-        self._robots = tuple(robots) or (load_robot("stretch"),)
-        for robot in self._robots:
-            lacking = [name for name in action_names if name not in robot.actions]
-            if lacking:
-                raise UserError(
-                    f"the robot {robot.name!r} has no action {lacking[0]!r}",
-                    key="action_names",
-                    mend=f"use only {', '.join(robot.actions)}",
-                )
-        self._camera = CameraSpec() if camera is None else camera
-        self._houses = tuple(houses)
-        self._num_envs = num_envs
+        robots = tuple(robots) or (load_robot("stretch"),)
+        super().__init__(
+            houses, robots, FACTS_DTYPE, num_envs=num_envs, camera=camera, action_names=action_names
+        )
         self._faulted = np.zeros(num_envs, np.bool_)
         self._faulted.flags.writeable = False
-        self._action_names = actions.names
-        self._sim_actions = actions.sim_actions()  # [A] int32
-        self._policy_actions = actions.policy_actions()  # [20] int64
         self._env: BatchEnv | None = BatchEnv(
             list(houses),
-            [make_robot(robot) for robot in self._robots],
+            [make_robot(robot) for robot in robots],
             num_envs=num_envs,
             num_threads=num_threads,
             width=self._camera.width,
             height=self._camera.height,
             num_cameras=self._camera.num_cameras,
         )
-
-    @property
-    def num_envs(self) -> int:
-        """N."""
-        return self._num_envs
-
-    @property
-    def camera(self) -> CameraSpec:
-        """Size and number of the frames."""
-        return self._camera
-
-    @property
-    def facts_dtype(self) -> np.dtype[np.void]:
-        """``FACTS_DTYPE``."""
-        return FACTS_DTYPE
-
-    @property
-    def action_names(self) -> tuple[str, ...]:
-        """What ``step`` understands; an action's id is the index here."""
-        return self._action_names
-
-    @property
-    def houses(self) -> tuple[House, ...]:
-        """The houses that episodes name by index."""
-        return self._houses
-
-    @property
-    def robots(self) -> tuple[RobotSpec, ...]:
-        """The robots that episodes name by index."""
-        return self._robots
 
     def reset(
         self,
@@ -279,9 +238,7 @@ class EmbeddedWorlds:
             IndexError: an id the policy does not have.
             FlareError: a wrong array, an env without an episode, or an action its robot lacks.
         """
-        if actions.size and int(actions.min()) < 0:
-            raise IndexError(f"action {int(actions.min())} is negative")
-        self._open().step(self._sim_actions[actions], frames, facts, draw)
+        self._open().step(self._to_core(actions), frames, facts, draw)
 
     @property
     def faulted(self) -> NDArray[np.bool_]:
@@ -294,14 +251,7 @@ class EmbeddedWorlds:
         Raises:
             UserError: the expert wants an action that the policy does not have.
         """
-        actions = self._policy_actions[self._open().expert_actions()]
-        if actions.size and int(actions.min()) < 0:
-            raise UserError(
-                "the expert needs an action that the policy does not have",
-                mend=f"use the actions {', '.join(NAVIGATION_ACTIONS)}",
-                key="action_names",
-            )
-        return actions
+        return self._to_policy(self._open().expert_actions())
 
     def render(
         self,

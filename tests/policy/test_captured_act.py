@@ -1,9 +1,11 @@
 """Captured steps equal plain ones; on a GPU only."""
 
+import numpy as np
 import pytest
 import torch
 
 from flare.policy.captured_act import CapturedAct
+from flare.policy.captured_encode import CapturedEncode, fastest_encode
 from flare.policy.policy import Policy
 from tests.policy.policy_cases import random_observation, tiny_policy
 from tests.policy.spoc.spoc_cases import TINY as SPOC_TINY
@@ -49,3 +51,21 @@ def test_a_cache_on_the_cpu_is_refused():
     policy = tiny_policy()
     with pytest.raises(ValueError, match="needs a KVCache on a CUDA device, got KVCache on cpu"):
         CapturedAct(policy, policy.new_cache(2, 4))
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_captured_features_are_the_plain_ones(dtype):
+    policy = _policy("spoc").to("cuda", dtype)
+    encode = fastest_encode(policy)
+    assert isinstance(encode, CapturedEncode)
+    image = policy.config.image
+    rng = torch.Generator().manual_seed(0)
+    for count, episode in ((3, 0), (3, 1), (5, 2), (3, 3)):
+        frames = torch.randint(0, 256, (count, image.num_cameras, image.height, image.width, 3),
+                               dtype=torch.uint8, generator=rng)  # fmt: skip
+        envs = np.arange(count)
+        for draws in (None, policy.draw_augmentations(1, envs, envs + episode, call=0)):
+            plain = policy.encode_frames(frames, draws)
+            torch.testing.assert_close(encode(frames, draws), plain, rtol=0, atol=0)

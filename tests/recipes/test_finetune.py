@@ -67,16 +67,19 @@ def numbers(record):
     return {name: value for name, value in record.items() if name != "time"}
 
 
-@pytest.mark.parametrize("critic", ["facts", "tower"])
+@pytest.mark.parametrize(
+    ("critic", "memory"), [("facts", "carry"), ("tower", "carry"), ("tower", "reset")]
+)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
-def test_a_resumed_run_equals_an_uninterrupted_one(device, precision, critic, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(device, precision, critic, memory, tmp_path):
     houses = tmp_path / "houses.jsonl.gz"
     write_houses(houses, [json.loads(two_rooms())])
     agent = make_agent(WORLD, TASK, ("Sofa",), critic)
     config = FinetuneConfig(
-        houses=houses, device=device, precision=precision, world=WORLD, task=TASK, total_steps=80,
-        collector=CollectorConfig(num_steps=5), ppo=PPOConfig(num_epochs=2, critic_warmup_steps=20),
+        houses=houses, device=device, precision=precision, world=WORLD, task=TASK, total_steps=144,
+        collector=CollectorConfig(num_steps=9, memory=memory),
+        ppo=PPOConfig(num_epochs=2, critic_warmup_steps=20),
     )  # fmt: skip
     with tuner_of(tmp_path / "whole", houses, config, agent) as tuner:
         expected = [numbers(tuner.iterate()) for _ in range(4)]

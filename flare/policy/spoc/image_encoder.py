@@ -1,5 +1,6 @@
 """Frames to features: normalisation, frozen vision transformer, pooling to a grid of cells."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -53,13 +54,18 @@ def _is_same(source: tuple[Tensor, int], weight: Tensor) -> bool:
 class SpocImageEncoder(nn.Module):
     """The frozen encoder that all cameras and both towers share; runs once per frame."""
 
+    mean: Tensor  # [3, 1, 1], of pixels from 0 to 1
+    std: Tensor
+
     def __init__(self, config: SpocConfig) -> None:
         super().__init__()
         self.config, self.has_crop = config.image, config.compat.central_crop
         self.vit = VisionTransformer(config.image)
         dino = config.image.family == "dinov2"
         half = (0.5, 0.5, 0.5)
-        self.mean, self.std = (CLIP_MEAN, CLIP_STD) if dino else (half, half)
+        for name, values in zip(("mean", "std"), (CLIP_MEAN, CLIP_STD) if dino else (half, half),
+                                strict=True):  # fmt: skip
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         self.requires_grad_(False)
         self._kept: _Kept | None = None
 
@@ -89,24 +95,30 @@ class SpocImageEncoder(nn.Module):
                 f"frames must be uint8 [B, {', '.join(map(str, expected))}], "
                 f"got {frames.dtype} {list(frames.shape)}"
             )
-        images = frames.flatten(0, 1).to(self.vit.positions.device, non_blocking=True)
         parts = []
-        for first in range(0, len(images), _CHUNK):
-            chosen = slice(first, first + _CHUNK)
-            parts.append(self.pooled(images[chosen], None if draws is None else draws[chosen]))
+        for patches in self.patches(frames, draws):
+            parts.append(self.pooled(patches))
         return torch.cat(parts).reshape(len(frames), c.num_features)
 
-    def pooled(self, images: Tensor, draws: Augmentations | None = None) -> Tensor:
-        """[M, H, W, 3] uint8 to [M, cells, embed]."""
-        return self.vit.pool(self.tokens(images, draws))
+    def patches(self, frames: Tensor, draws: Augmentations | None = None) -> Iterator[Tensor]:
+        """Patches [m, patches, numbers] of the images of [B, C, H, W, 3] frames, a pass each."""
+        images = frames.flatten(0, 1).to(self.vit.positions.device, non_blocking=True)
+        dtype = self.vit.positions.dtype
+        for first in range(0, len(images), _CHUNK):
+            chosen = slice(first, first + _CHUNK)
+            yield self._patches(images[chosen], None if draws is None else draws[chosen], dtype)
 
-    def tokens(self, images: Tensor, draws: Augmentations | None = None) -> Tensor:
-        """[M, H, W, 3] uint8 to the transformer's tokens."""
-        constants = self._constants()
-        return self.vit(self._patches(images, draws, constants.weight.dtype), constants)  # type: ignore[no-any-return]
+    def pooled(self, patches: Tensor) -> Tensor:
+        """[m, patches, numbers] to [m, cells, embed]; the same launches for the same m."""
+        return self.vit.pool(self.tokens(patches))
 
-    def _constants(self) -> Constants:
-        """Made once of these weights, and again where they have changed: nine launches a step."""
+    def tokens(self, patches: Tensor) -> Tensor:
+        """[m, patches, numbers] to the transformer's tokens."""
+        return self.vit(patches, self.constants())  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def constants(self) -> Constants:
+        """What does not depend on the images: made once of these weights, anew when they change."""
         vit = self.vit
         own = [p for p in (vit.patches.weight, vit.patches.bias, vit.positions, vit.class_token)
                if p is not None]  # fmt: skip
@@ -135,7 +147,6 @@ class SpocImageEncoder(nn.Module):
     def _folded(self) -> tuple[Tensor, Tensor]:
         """Patch weights for raw pixels: the patch product of ``(x / 255 - mean) / std``."""
         conv = self.vit.patches
-        mean, std = (conv.weight.new_tensor(v)[:, None, None] for v in (self.mean, self.std))
-        shift = (conv.weight * (mean / std)).sum((1, 2, 3))
+        shift = (conv.weight * (self.mean / self.std)).sum((1, 2, 3))
         assert conv.bias is not None
-        return conv.weight / (255.0 * std), conv.bias - shift
+        return conv.weight / (255.0 * self.std), conv.bias - shift

@@ -121,6 +121,17 @@ class ThorConfig:
         }
         return {**arguments, **{name: json.loads(value) for name, value in self.extra.items()}}
 
+    def asset_arguments(self) -> dict[str, Any]:
+        """Keyword arguments of ``flare.worlds.thor_worker.assets.AssetHook``."""
+        folder = self.base_dir or os.path.expanduser("~/.ai2thor")
+        return {
+            "folder": self.assets,
+            "target": os.path.join(folder, "processed_models"),
+            "limit": self.asset_limit,
+            "load_in_unity": self.load_file_in_unity,
+            "symlink": self.asset_symlink,
+        }
+
     def find_executable(self) -> tuple[str, ...]:
         """The local build's path and arguments; empty for a commit's build.
 

@@ -26,6 +26,14 @@ _BOOTSTRAP = (
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
+def interpreter(python: str) -> list[str]:
+    """How workers' Python is started, by default ours.
+
+    Another environment is left to itself: what PYTHONPATH and this folder hold is the trainer's.
+    """
+    return [python, "-I"] if python else [sys.executable]
+
+
 class State(Enum):
     """What a worker is doing."""
 
@@ -76,7 +84,7 @@ class WorkerProcess:
         arguments = json.dumps({**config, "index": self.index})
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [python or sys.executable, "-c", _BOOTSTRAP, str(_WORKER), arguments],
+                [*interpreter(python), "-c", _BOOTSTRAP, str(_WORKER), arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -8,31 +8,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flare.errors import UserError
-from flare.robots import RobotSpec, load_robot
-from flare.specs import NAVIGATION_ACTIONS, ActionSpec, CameraSpec
+from flare.robots import load_robot
+from flare.specs import NAVIGATION_ACTIONS, CameraSpec
 from flare.worlds.embedded import (
     EPISODE_DTYPE,
     FACTS_DTYPE,
     REPORT_DTYPE,
-    WORLD_STATE_BYTES,
     FlareError,
     FollowedWorlds,
     House,
     load_houses,
 )
+from flare.worlds.house_worlds import HouseWorlds
 from flare.worlds.thor.config import ThorConfig, crop_of
 from flare.worlds.thor.devices import device_map
+from flare.worlds.thor.history import History
 from flare.worlds.thor.loading import Loader
 from flare.worlds.thor.memory import OWN, FrameMemory, make_channel, write_houses
 from flare.worlds.thor.pool import Failure, Pool
 from flare.worlds.thor.worker_process import State, WorkerProcess
-from flare.worlds.thor_worker.channel import MAX_HISTORY, PRESENT, STEP
-
-_STATE_BYTES = WORLD_STATE_BYTES + 4 + MAX_HISTORY  # the core's state, and what led to it
+from flare.worlds.thor_worker.channel import PRESENT, STEP
 
 
-class ThorWorlds:
+class ThorWorlds(HouseWorlds[House]):
     """N worlds of AI2-THOR over a shared set of houses; implements ``flare.worlds.Worlds``.
 
     Every process is started in a group of its own, watched, and replaced when it fails. What that
@@ -65,12 +63,14 @@ class ThorWorlds:
             HouseFormatError: a house that does not load.
         """
         self.config = ThorConfig() if config is None else config
-        actions = ActionSpec(action_names)
-        self._camera = CameraSpec() if camera is None else camera
-        self._num_envs, self._action_names = num_envs, actions.names
-        self._sim_actions, self._policy_actions = actions.sim_actions(), actions.policy_actions()
-        self._houses = tuple(load_houses(items) if houses is None else houses)
-        self._robot = load_robot("stretch")
+        super().__init__(
+            load_houses(items) if houses is None else houses,
+            (load_robot("stretch"),),
+            FACTS_DTYPE,
+            num_envs=num_envs,
+            camera=camera,
+            action_names=action_names,
+        )
         self._core = FollowedWorlds(list(self._houses), num_envs)
         executable = self.config.find_executable()
         self.devices = device_map(self.config.gpu_devices)
@@ -89,14 +89,12 @@ class ThorWorlds:
         self._loader = Loader(self.config, self._pool, self._channel, self._houses, num_envs)
         self._faulted = np.zeros(num_envs, np.bool_)
         self._has_no_start = np.zeros(num_envs, np.bool_)  # its reset failed
-        self._history = np.zeros((num_envs, MAX_HISTORY), np.uint8)
-        self._length = np.zeros(num_envs, np.int32)
+        self._history = History(num_envs)
         self._ahead = ThreadPoolExecutor(max_workers=1)
         self._needs_start = np.ones(num_envs, np.bool_)
 
     def _worker_config(self, executable: tuple[str, ...], num_workers: int) -> dict[str, Any]:
         config = self.config
-        folder = config.base_dir or os.path.expanduser("~/.ai2thor")
         return {
             "trainer": os.getpid(),
             "channel_fd": self._boxes_memory.fd,
@@ -117,46 +115,10 @@ class ThorWorlds:
             "use_quick_navi_action": config.use_quick_navi_action,
             "settle_seconds": config.settle_seconds,
             "view_distance": config.view_distance,
-            "assets": {
-                "folder": config.assets,
-                "target": os.path.join(folder, "processed_models"),
-                "limit": config.asset_limit,
-                "load_in_unity": config.load_file_in_unity,
-                "symlink": config.asset_symlink,
-            },
+            "assets": config.asset_arguments(),
         }
 
     # --- what the contract asks for ---
-
-    @property
-    def num_envs(self) -> int:
-        """N."""
-        return self._num_envs
-
-    @property
-    def camera(self) -> CameraSpec:
-        """Size and number of the frames."""
-        return self._camera
-
-    @property
-    def facts_dtype(self) -> np.dtype[np.void]:
-        """``FACTS_DTYPE``."""
-        return FACTS_DTYPE
-
-    @property
-    def action_names(self) -> tuple[str, ...]:
-        """What ``step`` understands; an action's id is the index here."""
-        return self._action_names
-
-    @property
-    def houses(self) -> tuple[House, ...]:
-        """The houses that episodes name by index."""
-        return self._houses
-
-    @property
-    def robots(self) -> tuple[RobotSpec, ...]:
-        """The one robot, Stretch."""
-        return (self._robot,)
 
     @property
     def faulted(self) -> NDArray[np.bool_]:
@@ -196,9 +158,7 @@ class ThorWorlds:
             IndexError: an id the policy does not have.
             FlareError: an env without an episode.
         """
-        if actions.size and int(actions.min()) < 0:
-            raise IndexError(f"action {int(actions.min())} is negative")
-        ids = self._sim_actions[actions]
+        ids = self._to_core(actions)
         if self._needs_start.any():
             raise FlareError(
                 f"env {int(self._needs_start.argmax())} has no episode; reset it first"
@@ -211,7 +171,7 @@ class ThorWorlds:
         wanted = [True] * self._num_envs if draw is None else draw.tolist()
         memory = self._request(envs, workers, STEP, frames, wanted, ids)
         # While they work: nobody waits for any of this.
-        self._note(envs, ids)
+        self._history.add(envs, ids)
         self._pool.pump(is_urgent=False)
         self._loader.feed_spares()
         lost = self._pool.wait(workers, self.config.step_timeout)
@@ -231,14 +191,7 @@ class ThorWorlds:
         Raises:
             UserError: the expert wants an action that the policy does not have.
         """
-        actions = self._policy_actions[self._core.expert_actions()]
-        if actions.size and int(actions.min()) < 0:
-            raise UserError(
-                "the expert needs an action that the policy does not have",
-                mend=f"use the actions {', '.join(NAVIGATION_ACTIONS)}",
-                key="action_names",
-            )
-        return actions
+        return self._to_policy(self._core.expert_actions())
 
     def save_state(self) -> NDArray[np.uint8]:
         """[N, B] opaque bytes from which ``restore`` continues: the start and every action since.
@@ -246,13 +199,7 @@ class ThorWorlds:
         Raises:
             FlareError: an env without an episode, or one of more than 2048 actions.
         """
-        if int(self._length.max()) > MAX_HISTORY:
-            raise FlareError(f"an episode of more than {MAX_HISTORY} actions cannot be saved")
-        lengths = np.ascontiguousarray(self._length).view(np.uint8).reshape(self._num_envs, 4)
-        played = np.arange(MAX_HISTORY) < self._length[:, None]
-        return np.concatenate(
-            [self._core.save_state(), lengths, np.where(played, self._history, 0)], axis=1
-        ).astype(np.uint8)
+        return self._history.pack(self._core.save_state())
 
     def restore(
         self,
@@ -266,16 +213,12 @@ class ThorWorlds:
         Raises:
             FlareError: a state that does not fit these houses; then no env has changed.
         """
-        if states.shape != (len(env_ids), _STATE_BYTES):
-            raise FlareError(f"states are {states.shape}, not {(len(env_ids), _STATE_BYTES)}")
-        core = np.ascontiguousarray(states[:, :WORLD_STATE_BYTES])
+        core, played = self._history.unpack(states, len(env_ids))
         specs = core[:, : EPISODE_DTYPE.itemsize].copy().view(EPISODE_DTYPE)[:, 0]
-        lengths = states[:, WORLD_STATE_BYTES : WORLD_STATE_BYTES + 4].copy().view(np.int32)[:, 0]
         self._check(env_ids, specs)
-        for row, (env, length) in enumerate(zip(env_ids, lengths, strict=True)):
-            history = states[row : row + 1, WORLD_STATE_BYTES + 4 :][:, : int(length)]
+        for row, env in enumerate(env_ids):
             one = np.array([env], np.int32)
-            self._start_episodes(one, specs[row : row + 1], history, frames, facts)
+            self._start_episodes(one, specs[row : row + 1], played[row][None], frames, facts)
             if not self._has_no_start[env]:
                 reports = self._reports(one)
                 self._core.restore(one, core[row : row + 1], reports, facts)
@@ -372,8 +315,7 @@ class ThorWorlds:
             self._loader.worker_of[self.env_of(worker)] = None
         for row, env in enumerate(env_ids):
             one = env_ids[row : row + 1]
-            self._length[env] = history.shape[1]
-            self._history[env, : history.shape[1]] = history[row]
+            self._history.begin(int(env), history[row])
             is_good = not self._has_no_start[env]
             reports = self._reports(one) if is_good else _report_of(specs[row : row + 1])
             try:
@@ -399,12 +341,6 @@ class ThorWorlds:
         """The processes that play these envs, which all have one."""
         bound = self._loader.worker_of
         return [worker for env in envs.tolist() if (worker := bound[env]) is not None]
-
-    def _note(self, envs: NDArray[np.int64], ids: NDArray[np.int32]) -> None:
-        """Remember what was played, as far as a saved state can hold it."""
-        short = envs[self._length[envs] < MAX_HISTORY]
-        self._history[short, self._length[short]] = ids[short]
-        self._length[envs] += 1
 
     def _request(
         self,

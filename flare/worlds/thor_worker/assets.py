@@ -80,7 +80,7 @@ class AssetHook:
                     os.rename(temporary, placed)
                 except OSError:  # another worker was first
                     shutil.rmtree(temporary)
-        extension = next(e for e in _EXTENSIONS if os.path.exists(f"{source}/{asset_id}{e}"))
+        extension = _extension_of(source, asset_id)
         annotations = _annotations(source)
         # Unity itself reads no pickles.
         if self._load_in_unity and extension != ".pkl.gz":
@@ -100,6 +100,13 @@ class AssetHook:
                 asset[key] = os.path.join(placed, os.path.basename(asset[key]))
         asset["annotations"] = annotations
         controller.step("CreateRuntimeAsset", asset=asset, raise_for_failure=True)
+
+
+def _extension_of(folder: str, asset_id: str) -> str:
+    for extension in _EXTENSIONS:
+        if os.path.exists(os.path.join(folder, asset_id + extension)):
+            return extension
+    raise FileNotFoundError("%s has no mesh file %s%s" % (folder, asset_id, _EXTENSIONS))  # noqa: UP031
 
 
 def _annotations(folder: str) -> dict[str, Any]:

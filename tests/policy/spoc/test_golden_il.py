@@ -133,11 +133,11 @@ def test_images(imitated, load_npz):
     encoder = imitated.image_encoder
     row0 = encoder.vit.grid_positions(16, 27).view(16, 27, -1)[0, :, :16]
     assert_golden(row0, data["position_embedding_row0"])
+    (cut,) = encoder.patches(torch.from_numpy(images)[None])
     with torch.no_grad():
-        pooled = encoder.pooled(torch.from_numpy(images))
-        assert_golden(pooled.transpose(1, 2).unflatten(2, (7, 12)), data["pooled"])
-        patches = encoder.vit.norm(encoder.tokens(torch.from_numpy(images[:1]))[:, 1:])
-    every = patches[0][::37]
+        assert_golden(encoder.pooled(cut).transpose(1, 2).unflatten(2, (7, 12)), data["pooled"])
+        tokens = encoder.vit.norm(encoder.tokens(cut[:1])[:, 1:])
+    every = tokens[0][::37]
     assert_golden(every, data["patch_tokens_image0_every_37th"])
     frames = torch.from_numpy(images)[None]  # two cameras of one step
     packed = imitated.encode_frames(frames).view(2, 84, 384)

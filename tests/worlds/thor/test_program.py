@@ -272,7 +272,19 @@ def test_runtime_assets(fresh, tmp_path):
     ids = ["Apple_1", "f" * 32]
     known = ask("AssetsInDatabase", assetIds=ids, updateProceduralLRUCache=True)["actionReturn"]
     assert known == {"Apple_1": True, "f" * 32: False}
-    asset = {"name": "f" * 32, "vertices": [], "triangles": []}
+    corners = [{"x": 0.0, "y": 0.0, "z": 0.0}] * 3
+    part = {"vertices": corners, "triangles": [0, 1, 2]}
+    texture = tmp_path / "albedo.jpg"
+    texture.touch()
+    paths = {f"{kind}TexturePath": str(texture) for kind in ("albedo", "normal", "emission")}
+    annotations = {"objectType": "Undefined", "primaryProperty": "", "secondaryProperties": []}
+    asset = {
+        "name": "f" * 32, **part, **paths, "normals": corners, "uvs": [{"x": 0.0, "y": 0.0}] * 3,
+        "visibilityPoints": corners, "colliders": [part], "annotations": annotations,
+    }  # fmt: skip
+    broken = {**asset, "triangles": [0, 1, 3]}
+    refused = ask("CreateRuntimeAsset", asset=broken)
+    assert not refused["lastActionSuccess"] and "triangles" in refused["errorMessage"]
     assert ask("CreateRuntimeAsset", asset=asset)["lastActionSuccess"]
     assert ask("AssetsInDatabase", assetIds=ids)["actionReturn"]["f" * 32] is True
     assert ask("DeleteLRUFromProceduralCache", assetLimit=0)["lastActionSuccess"]

@@ -1,5 +1,6 @@
 """THOR worlds through the real client: the contract of Worlds, and parity with the embedded one."""
 
+import itertools
 import os
 from dataclasses import replace
 
@@ -60,6 +61,26 @@ def test_the_same_actions_give_the_same_bytes_as_the_embedded_world(tmp_path):
                 assert np.array_equal(frames, seat.frames)
                 assert np.array_equal(worlds.expert_actions(), embedded.expert_actions())
         assert worlds.failures == []
+
+
+def test_a_hand_at_a_target_too_heavy_for_it_is_told_alike(tmp_path):
+    """AI2-THOR lists what can be taken only; the hand meets a sofa all the same."""
+    sofa = next(i for i, item in enumerate(HOUSES[0].objects()) if item["type"] == "Sofa")
+    embedded = EmbeddedWorlds(HOUSES, num_envs=1, camera=CAMERA, action_names=ACTION_NAMES)
+    frames = np.zeros((1, *CAMERA.frame_shape), np.uint8)
+    facts = np.zeros(1, embedded.facts_dtype)
+    spec = specs_of(1)
+    spec["goal"], spec["num_targets"], spec["targets"][:, 0] = 0, 1, sofa
+    for (x, z), yaw in itertools.product(HOUSES[0].reachable(), range(0, 360, 30)):
+        if HOUSES[0].blocked(float(x), float(z), yaw):
+            continue
+        spec["x"], spec["z"], spec["yaw_deg"] = x, z, yaw
+        embedded.reset(all_env_ids(1), spec, frames, facts)
+        if facts["target_in_reach"][0]:
+            break
+    assert facts["target_in_reach"][0]
+    with thor_worlds(tmp_path, 1) as worlds:
+        assert Seat(worlds, spec).facts.tobytes() == facts.tobytes()
 
 
 def test_frames_go_straight_into_a_rollout_buffer(tmp_path):
