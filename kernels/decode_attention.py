@@ -36,12 +36,12 @@ def _config(n: int, warps: int, stages: int) -> Config:
 # (few or many programs, bytes of a number), chosen on an H200: where they do not fill the card each
 # reads all its keys at once, else a tile is read while others are used.
 CONFIGS = {
-    ("few", 2): _config(256, 8, 1),
+    ("few", 2): _config(256, 8, 2),
     ("many", 2): _config(64, 2, 3),
-    ("few", 4): _config(128, 8, 1),
+    ("few", 4): _config(128, 8, 2),
     ("many", 4): _config(32, 2, 3),
 }
-_FEW = 128  # programs; an H100 or H200 has 132 multiprocessors
+_FEW = 264  # programs: two for each of an H100's or H200's 132 multiprocessors
 
 
 def decode_attention_reference(

@@ -53,7 +53,7 @@ CONFIGS: dict[tuple[str, int], Config] = {
     ("fwd", 8): _config(32, 8, 2),
     ("fwd", 9): _config(32, 4, 2),
     ("bwd", 8): _config(32, 4, 2),
-    ("bwd", 9): _config(64, 4, 3),
+    ("bwd", 9): _config(64, 4, 4),
 }
 
 
