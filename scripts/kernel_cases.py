@@ -56,6 +56,7 @@ def _attention_cases() -> Iterator[Case]:
         "prefix_len": meta(8, dtype=INT64),
     }  # fmt: skip
     yield Case("attention bf16", packed(181, BF16))
+    yield Case("attention bf16 long", packed(433, BF16))
     yield Case("attention bf16 lengths", packed(181, BF16, kv_len=meta(8, dtype=INT64)))
     episodes = {"segment_ids": segments, "causal": True}
     yield Case("attention bf16 causal segments", packed(128, BF16, **episodes))
@@ -136,7 +137,7 @@ def _small_cases() -> Iterator[Case]:
     yield Case("pool_attention bf16 lengths", lambda: pool_attention(
         meta(64, 181, 512, grad=True), meta(64, 8, 512, grad=True),
         kv_len=meta(64, dtype=INT64)))  # fmt: skip
-    for envs in (8, 32):
+    for envs in (8, 64):
         for name, dtype in (("bf16", BF16), ("fp32", FP32)):
             yield Case(f"decode_attention {name} N={envs}",
                        lambda d=dtype, n=envs: _decode(d, n), has_gradient=False)  # fmt: skip
