@@ -202,6 +202,16 @@ class FlatAdam(torch.optim.Optimizer):
         flats = [flat for flat in self._flats if flat is not None]
         return {p: f.view(f.masters, i) for f in flats for i, p in enumerate(f.parameters)}
 
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all buffers, the parameters that are trained among them."""
+        buffers = [
+            {id(b): b for b in (f.values, f.masters, f.grads, f.first, f.second)}.values()
+            for f in self._flats
+            if f is not None
+        ]
+        return sum(b.nbytes for flat in buffers for b in flat)
+
     @torch.no_grad()
     def round_masters(self) -> None:
         """Make the parameters what their masters are."""

@@ -133,12 +133,12 @@ def ppo_update(
         ``approx_kl``, ``clip_fraction``, ``grad_norm`` and ``kl_to_anchor``; further
         ``explained_variance`` (of the values that collected the rollout),
         ``first_epoch_ratio_max_error`` (max |ratio - 1| before the first step),
-        ``critic_warmup`` (1 or 0), ``gradient_steps``, ``actor_learning_rate`` and
-        ``anchor_coef``. While the critic warms up the actor's are 0.
+        ``critic_warmup`` (1 or 0), ``gradient_steps``, ``actor_learning_rate``, ``anchor_coef``
+        and ``skipped``: 1 where a loss or gradient was not finite; then that step and those behind
+        it were not taken and do not count. While the critic warms up the actor's are 0.
 
     Raises:
-        UserError: no step counts; or a loss or gradient that is not finite: the weights are those
-            before that step.
+        UserError: no step of the rollout counts.
         ValueError: fewer environments than minibatches, or an anchor is missing.
     """
     valid = _valid_or_none(batch)
@@ -209,27 +209,22 @@ class _Steps:
         return False
 
     def fetch(self) -> dict[str, float]:
-        """Means over the gradient steps, with one transfer from the device.
-
-        Raises:
-            UserError: numbers that are not finite.
-        """
+        """Means over the gradient steps that count, with one transfer from the device."""
         rows = torch.stack(self._rows).double().cpu()
         ended = (rows[:, -1] == 0).nonzero()[:, 0].tolist()
         rows = rows[: ended[0] + 1] if ended else rows
-        last = rows[-1]
-        if not bool(torch.isfinite(last[[_LOSS, _NORM, _KL]]).all()):
-            raise UserError(
-                f"gradient step {len(rows)} of a PPO update has loss {float(last[_LOSS])} and "
-                f"gradient norm {float(last[_NORM])}",
-                mend="lower actor_learning_rate and critic_learning_rate, and go on from the last "
-                "checkpoint",
-            )
+        skipped = not bool(torch.isfinite(rows[-1, [_LOSS, _NORM, _KL]]).all())
+        rows = rows[:-1] if skipped else rows
         means = dict(zip((*STATS, "loss", "grad_norm"), rows[:, :-1].mean(0).tolist(), strict=True))
         for name in ("loss", "ratio_error", "count"):
             del means[name]
-        first = float(rows[0, STATS.index("ratio_error")])
-        return {**means, "first_epoch_ratio_max_error": first, "gradient_steps": float(len(rows))}
+        first = float(rows[0, STATS.index("ratio_error")]) if len(rows) else math.nan
+        return {
+            **means,
+            "first_epoch_ratio_max_error": first,
+            "gradient_steps": float(len(rows)),
+            "skipped": float(skipped),
+        }
 
 
 class _Minibatches:

@@ -42,6 +42,8 @@ from flare.worlds.embedded import House
 from flare.worlds.thor.worlds import ThorWorlds
 
 _WINDOW = 500  # episodes of the running success rate
+_SKIPPED = "skipped_in_a_row"  # counter of updates with numbers that were not finite
+_MOST_SKIPPED = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,7 +203,31 @@ class Finetuner:
         self.collector.rewind()
         state.iteration += 1
         state.step += rollout.actions.numel()
-        return self._log(stats)
+        skipped = state.counters.get(_SKIPPED, 0) + 1 if stats["skipped"] else 0
+        state.counters[_SKIPPED] = skipped
+        record = self._log(stats)
+        if skipped >= _MOST_SKIPPED:
+            raise UserError(
+                f"a loss or gradient was not finite in {skipped} updates in a row, the last at "
+                f"iteration {state.iteration}",
+                mend="lower actor_learning_rate and critic_learning_rate, and go on from the last "
+                "checkpoint",
+            )
+        return record
+
+    def byte_plan(self) -> str:
+        """What the run holds in memory from its first step to its last, in words."""
+        optimizer = self.state.optimizer
+        assert isinstance(optimizer, FlatAdam)
+        flat = {id(parameter) for parameter in optimizer.masters()}
+        others = [p for p in self.policy.parameters() if id(p) not in flat]
+        plan = {
+            **self.collector.byte_plan(),
+            "frozen weights": sum(p.nbytes for p in others),
+            "weights, gradients and optimizer": optimizer.num_bytes,
+        }
+        parts = [f"{name} {size / 1e9:.2f}" for name, size in plan.items()]
+        return f"memory: {sum(plan.values()) / 1e9:.2f} GB ({', '.join(parts)})"
 
     def _log(self, stats: dict[str, float]) -> dict[str, Any]:
         state, ended = self.state, list(self._finished)
@@ -259,6 +285,8 @@ class Finetuner:
         while state.step < total and not should_stop():
             before = state.step
             record = self.iterate()
+            if record["skipped"]:
+                stage.message(f"iteration {state.iteration}: a loss was not finite; skipped")
             stage.update(
                 advance=min(state.step, total) - before,
                 success=state.window.interval(),
@@ -379,6 +407,7 @@ def run_finetune(config: FinetuneConfig) -> int:
         torch.set_num_threads(config.num_threads)
     with Console("finetune") as console, StopFlag() as stop:
         tell_if_missing(console.message)
+        console.message(tuner.byte_plan())
         if isinstance(tuner.worlds, ThorWorlds):
             console.message(tuner.worlds.devices_text())
         with (

@@ -200,6 +200,17 @@ class Collector:
         self._shortest = np.zeros(n, np.float32)
         self._reward_sum = np.zeros(n, np.float64)
 
+    def byte_plan(self) -> dict[str, int]:
+        """Bytes of what a rollout is kept in, which is all allocated."""
+        frames = self._arrays["frames"].nbytes
+        cached = (self.cache.keys, self.cache.values)
+        return {
+            "frames": frames,
+            "other steps' arrays": self.buffer.num_bytes - frames,
+            "features": self._features.nbytes,
+            "keys and values": sum(array.nbytes for array in cached),
+        }
+
     def start(self) -> None:
         """Begin the first episode of every world, at slot 0."""
         self._begin(np.arange(self.worlds.num_envs), slot=0)

@@ -99,6 +99,52 @@ def test_a_resumed_run_equals_an_uninterrupted_one(device, precision, critic, me
     assert {t.dtype for t in wanted.model.values() if t.is_floating_point()} == {torch.float32}
 
 
+@pytest.fixture
+def tuner(tmp_path):
+    houses = tmp_path / "houses.jsonl.gz"
+    write_houses(houses, [json.loads(two_rooms())])
+    config = FinetuneConfig(
+        houses=houses, world=WORLD, task=TASK, collector=CollectorConfig(num_steps=5),
+        ppo=PPOConfig(num_epochs=1, critic_warmup_steps=0),
+    )  # fmt: skip
+    with tuner_of(tmp_path / "run", houses, config, make_agent(WORLD, TASK, ("Sofa",))) as tuner:
+        yield tuner
+
+
+def test_updates_that_are_not_finite_are_skipped_and_end_the_run_when_they_go_on(tuner):
+    first = next(tuner.policy.critic_head.parameters())
+    with torch.no_grad():
+        first[0, 0] = float("nan")
+    before = {name: t.clone() for name, t in tuner.policy.state_dict().items()}
+    records = [tuner.iterate() for _ in range(2)]
+    assert [(r["skipped"], r["gradient_steps"]) for r in records] == [(1.0, 0.0)] * 2
+    after = tuner.policy.state_dict()
+    assert all(torch.equal(after[n].nan_to_num(), t.nan_to_num()) for n, t in before.items())
+    lines = tuner.run.metrics.read_text().splitlines()
+    assert json.loads(lines[-1])["policy_loss"] is None
+    with pytest.raises(UserError, match="not finite in 3 updates in a row"):
+        tuner.iterate()
+
+
+def test_an_update_that_is_finite_again_starts_the_count_anew(tuner):
+    first = next(tuner.policy.critic_head.parameters())
+    good = first[0, 0].item()
+    for broken in (True, True, False, True, True):
+        with torch.no_grad():
+            first[0, 0] = float("nan") if broken else good
+        assert tuner.iterate()["skipped"] == float(broken)
+
+
+def test_the_byte_plan_counts_what_is_there(tuner):
+    plan = tuner.collector.byte_plan()
+    n, t = WORLD.num_envs, 5
+    assert plan["frames"] == (t + 1) * n * 24 * 42 * 3
+    assert plan["features"] == (t + 1) * n * tuner.policy.num_features * 4
+    text = tuner.byte_plan()
+    assert text.startswith("memory: ") and "weights, gradients and optimizer" in text
+    assert tuner.state.optimizer.num_bytes >= 4 * 4 * tuner.policy.num_parameters()
+
+
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="PyTorch finds no GPU"):
