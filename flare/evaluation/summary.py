@@ -199,15 +199,16 @@ def _groups(records: Sequence[Record], key_of: Callable[[Record], Hashable]) -> 
 
 def _groups_by_task(records: Sequence[Record]) -> list[Summary]:
     """One group a task, with the means of its own metrics over the episodes that define them."""
-    groups = _groups(records, _task_of)
+    groups = _groups(records, task_of)
     for group in groups:
-        found = [r.get("metrics", {}) for r in records if _task_of(r) == group["key"]]
+        found = [r.get("metrics", {}) for r in records if task_of(r) == group["key"]]
         names = sorted({name for metrics in found for name in metrics})
         group["metrics"] = {name: _mean([m.get(name) for m in found]) for name in names}
     return groups
 
 
-def _task_of(record: Record) -> str:
+def task_of(record: Record) -> str:
+    """The task's name."""
     return str(record.get("task", "ObjectNav"))  # records of earlier versions knew one task
 
 
