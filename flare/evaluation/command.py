@@ -47,7 +47,7 @@ class EvaluateConfig:
     num_episodes: int = 200  # when the episodes are drawn; of task specs at most all
     name: str = "eval"  # of the results: <out>/eval/<name>.jsonl
     out: Path | None = None  # folder for results; default: the checkpoint's run
-    # Play nothing; say how many episodes make a success rate known to this half width, such as 0.05.
+    # Play nothing; say how many episodes make success known to this half width, such as 0.05.
     plan: float | None = None
     seed: int = 0
     greedy: bool = False  # the mode of the policy instead of samples
