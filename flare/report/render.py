@@ -69,6 +69,7 @@ def render(run: RunData) -> str:
         "failed_worlds": sections.failed_worlds(run),
         "maps": sections.maps(run),
         "videos": _videos(run),
+        "failures": sections.failures(run, numbers),
         "tables": sections.group_tables(run, numbers),
         "config": _pretty(run.config),
         "manifest": _pretty(run.manifest),
