@@ -19,7 +19,7 @@ Sources: Kingma and Ba 2015, algorithm 1; the clipping is torch.nn.utils.clip_gr
 # mypy: disable-error-code="no-untyped-def"
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -162,14 +162,19 @@ class FlatAdam(torch.optim.Optimizer):
         return [(group, flat, flat.runs()) for group, flat in pairs if flat is not None]
 
     @torch.no_grad()
-    def gather(self) -> Tensor:
-        """Take the gradients over; returns their norm, [] float32 on the device."""
+    def gather(self, add: Callable[[Tensor], None] | None = None) -> Tensor:
+        """Take the gradients over; returns their norm, [] float32 on the device.
+
+        add: replaces a part of the buffer by its sum over processes, in place.
+        """
         squares = []
         for _, flat, runs in self._active():
             if not runs:
                 continue
             flat.gather(runs)
             for run in runs:
+                if add is not None:
+                    add(flat.grads[flat.span(run)])
                 squares.append(_square_sum(flat.grads[flat.span(run)]))
         return torch.stack(squares).sum().sqrt()
 

@@ -2,7 +2,8 @@
 
 import contextlib
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +32,7 @@ from flare.metrics import EpisodeLog, MetricsLog, SuccessWindow
 from flare.policy.policy import Policy
 from flare.ppo.config import PRESETS, PPOConfig
 from flare.ppo.update import Anchor, make_optimizer, ppo_update
+from flare.ranks import ALONE, Ranks
 from flare.recipes.train_state import TrainState
 from flare.rng import check_seed
 from flare.rollout.collector import Collector, CollectorConfig, FinishedEpisode
@@ -112,8 +114,20 @@ class Finetuner:
         config: FinetuneConfig,
         run: RunFolder,
         processors: dict[str, bytes] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        """processors: the starting checkpoint's files, handed on to the new ones."""
+        """Open the worlds.
+
+        Args:
+            agent: what the policy's weights belong to.
+            policy: to fine-tune, in place.
+            houses: of the worlds.
+            config: settings; of worlds and minibatches for each process.
+            run: folder that the first process writes into.
+            processors: the starting checkpoint's files, handed on to the new ones.
+            ranks: the processes that train together.
+        """
+        self.ranks = ranks
         check_memory(config.world, config.collector.num_steps)
         require(
             config.ppo.num_minibatches <= config.world.num_envs,
@@ -139,7 +153,7 @@ class Finetuner:
         self.timer = Timer(config.device)
         self._finished: list[FinishedEpisode] = []
         assert config.houses is not None
-        self.worlds = open_worlds(houses, config.world, config.houses)
+        self.worlds = open_worlds(houses, _shared_cores(config.world, ranks), config.houses)
         self.collector = Collector(
             worlds=self.worlds,
             sampler=make_sampler(houses, config.task, config.seed),
@@ -147,6 +161,7 @@ class Finetuner:
             vocabulary=agent.vocabulary(self.processors),
             config=config.collector,
             on_episode=self._finished.append,
+            first_env=ranks.rank * config.world.num_envs,
         )
 
     def start(self) -> None:
@@ -162,13 +177,15 @@ class Finetuner:
         tensors = dict(self.state.tensors)
         if self.anchor is not None:
             self.anchor.policy.load_state_dict(_below(tensors, _ANCHOR))
-        self.collector.load_state_dict(_below(tensors, _COLLECTOR))
+        self.collector.load_state_dict(_below(tensors, _collector_of(self.ranks, tensors)))
         self._open_logs(
             iteration=self.state.iteration, episode_lines=self.state.counters["episode_lines"]
         )
 
     def _open_logs(self, *, iteration: int, episode_lines: int) -> None:
         """Open both logs behind what the checkpoint knows; UserError if less than that is there."""
+        if self.ranks.rank > 0:
+            return
         self.episodes = EpisodeLog(self.run.episodes, keep_lines=episode_lines)
         # A checkpoint may come before the first iteration: someone stops at once.
         self.state.counters["episode_lines"] = self.episodes.num_lines
@@ -199,10 +216,11 @@ class Finetuner:
                 progress=state.step / self.config.total_steps,
                 step=state.step,
                 anchor=self.anchor,
+                ranks=self.ranks,
             )
         self.collector.rewind()
         state.iteration += 1
-        state.step += rollout.actions.numel()
+        state.step += rollout.actions.numel() * self.ranks.count
         skipped = state.counters.get(_SKIPPED, 0) + 1 if stats["skipped"] else 0
         state.counters[_SKIPPED] = skipped
         record = self._log(stats)
@@ -230,15 +248,14 @@ class Finetuner:
         return f"memory: {sum(plan.values()) / 1e9:.2f} GB ({', '.join(parts)})"
 
     def _log(self, stats: dict[str, float]) -> dict[str, Any]:
-        state, ended = self.state, list(self._finished)
+        state = self.state
+        ended = [episode for own in self.ranks.gather(self._finished) for episode in own]
         self._finished.clear()
         for episode in ended:
             state.window.add(episode.success)
-            self.episodes.append(asdict(episode))
         state.episodes += len(ended)
-        self.episodes.sync()
-        state.counters["episode_lines"] = self.episodes.num_lines
-        steps = self.config.world.num_envs * self.config.collector.num_steps
+        self._log_episodes(ended)
+        steps = self.config.world.num_envs * self.config.collector.num_steps * self.ranks.count
         record = {
             "stage": "finetune",
             "iteration": state.iteration,
@@ -256,17 +273,27 @@ class Finetuner:
         }
         if isinstance(self.worlds, ThorWorlds):
             record["worlds"] = self.worlds.summary()
-        self.metrics.append(record)
+        if self.ranks.rank == 0:
+            self.metrics.append(record)
         return record
+
+    def _log_episodes(self, ended: list[FinishedEpisode]) -> None:
+        if self.ranks.rank > 0:
+            return
+        for episode in ended:
+            self.episodes.append(asdict(episode))
+        self.episodes.sync()
+        self.state.counters["episode_lines"] = self.episodes.num_lines
 
     def save(self) -> Path:
         """Write a checkpoint of everything that the next iteration depends on."""
         state = self.state
         anchor = {} if self.anchor is None else self.anchor.policy.state_dict()
-        state.tensors = {
-            **{_ANCHOR + name: t for name, t in anchor.items()},
-            **{_COLLECTOR + name: t for name, t in self.collector.state_dict().items()},
-        }
+        own = {name: t.cpu() for name, t in self.collector.state_dict().items()}
+        state.tensors = {_ANCHOR + name: t for name, t in anchor.items()}
+        for rank, tensors in enumerate(self.ranks.gather(own)):
+            prefix = _collector_name(rank, self.ranks.count)
+            state.tensors.update({prefix + name: t for name, t in tensors.items()})
         best = state.window.count >= _WINDOW and state.window.rate > state.best
         if best:
             state.best = state.window.rate
@@ -276,13 +303,16 @@ class Finetuner:
             metrics={"success_rate": state.window.rate, "episodes": state.episodes},
         )
         checkpoint = replace(checkpoint, processors=self.processors)
-        return save_checkpoint(self.run.path, checkpoint, best=best)
+        if self.ranks.rank == 0:
+            save_checkpoint(self.run.path, checkpoint, best=best)
+        self.ranks.gather(None)  # nobody goes on before it is written
+        return self.run.path / "checkpoints" / f"{state.step:09d}"
 
     def train(self, stage: Stage, should_stop: Callable[[], bool]) -> bool:
         """Iterate until the budget is spent (True) or someone asks to stop (False), then save."""
         state, total = self.state, self.config.total_steps
         stage.resume_at(state.step)
-        while state.step < total and not should_stop():
+        while state.step < total and not any(self.ranks.gather(should_stop())):
             before = state.step
             record = self.iterate()
             if record["skipped"]:
@@ -301,8 +331,9 @@ class Finetuner:
     def close(self) -> None:
         """End the worlds and sync the logs; more than once is fine."""
         self.worlds.close()
-        self.metrics.close()
-        self.episodes.close()
+        if self.ranks.rank == 0:
+            self.metrics.close()
+            self.episodes.close()
 
 
 def _prepare(policy: Policy, config: FinetuneConfig) -> tuple[dict[str, Tensor], FlatAdam]:
@@ -327,6 +358,33 @@ def _prepare(policy: Policy, config: FinetuneConfig) -> tuple[dict[str, Tensor],
 _ANCHOR, _COLLECTOR = "anchor.", "collector."  # prefixes of tensor names in a checkpoint
 
 
+def _collector_name(rank: int, count: int) -> str:
+    return _COLLECTOR if count == 1 else f"{_COLLECTOR}{rank}of{count}."
+
+
+def _collector_of(ranks: Ranks, tensors: Mapping[str, Tensor]) -> str:
+    """Prefix of this process' collector among a checkpoint's tensors.
+
+    Raises:
+        UserError: it was saved by another number of processes.
+    """
+    prefix = _collector_name(ranks.rank, ranks.count)
+    if f"{prefix}episode" not in tensors:
+        raise UserError(
+            f"was not saved by {ranks.count} processes",
+            key="processes",
+            mend="resume with as many as it was saved by, or start a new run from its weights",
+        )
+    return prefix
+
+
+def _shared_cores(world: WorldConfig, ranks: Ranks) -> WorldConfig:
+    """Worlds that leave the other processes of this machine their cores."""
+    if ranks.count == 1 or world.num_threads:
+        return world
+    return replace(world, num_threads=max(1, world.threads // ranks.per_host))
+
+
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names begin with the prefix, without it."""
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
@@ -337,7 +395,7 @@ def mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
-def _new_run(config: FinetuneConfig) -> tuple[Finetuner, FinetuneConfig]:
+def _new_run(config: FinetuneConfig, ranks: Ranks) -> tuple[Finetuner, FinetuneConfig]:
     if config.checkpoint is None or config.houses is None:
         missing = "checkpoint" if config.checkpoint is None else "houses"
         raise UserError(
@@ -357,19 +415,31 @@ def _new_run(config: FinetuneConfig) -> tuple[Finetuner, FinetuneConfig]:
         num_threads=config.world.threads,
         assets=config.world.assets,
     )
-    inputs = file_hashes([house_file])
-    run = RunFolder.create(config.runs, config.name, prefix="finetune")
-    with run.removed_if_unused():
-        run.describe(config, make_manifest(recipe="finetune", seed=config.seed, inputs=inputs))
+    with contextlib.ExitStack() as stack:
+        run = _shared_folder(config, ranks)
+        if ranks.rank == 0:
+            stack.enter_context(run.removed_if_unused())
+            inputs = file_hashes([house_file])
+            run.describe(config, make_manifest(recipe="finetune", seed=config.seed, inputs=inputs))
         tuner = Finetuner(
             agent=agent, policy=policy, houses=houses, config=config, run=run,
-            processors=checkpoint.processors,
+            processors=checkpoint.processors, ranks=ranks,
         )  # fmt: skip
         tuner.start()
     return tuner, config
 
 
-def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
+def _shared_folder(config: FinetuneConfig, ranks: Ranks) -> RunFolder:
+    """The folder that the first process makes and all know."""
+    own: RunFolder | None = None
+    if ranks.rank == 0:
+        own = RunFolder.create(config.runs, config.name, prefix="finetune")
+    run = ranks.gather(own)[0]
+    assert run is not None  # the first process either made it or is gone
+    return run
+
+
+def _resumed_run(path: Path, ranks: Ranks) -> tuple[Finetuner, FinetuneConfig]:
     run = RunFolder.open(path)
     checkpoint = load_checkpoint(run.path)
     if checkpoint.stage != "finetune":
@@ -390,7 +460,7 @@ def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
     )
     tuner = Finetuner(
         agent=agent, policy=agent.build(), houses=houses, config=config, run=run,
-        processors=checkpoint.processors,
+        processors=checkpoint.processors, ranks=ranks,
     )  # fmt: skip
     try:
         tuner.resume(checkpoint)
@@ -400,12 +470,25 @@ def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
 
 
 def run_finetune(config: FinetuneConfig) -> int:
-    """``flare finetune``: a new run from a checkpoint, or an old one with --resume."""
-    config = with_preset(config)
-    tuner, config = _resumed_run(config.resume) if config.resume else _new_run(config)
+    """``flare finetune``: a new run from a checkpoint, or an old one with --resume.
+
+    Under torchrun every process has its own worlds, and the first one speaks and writes.
+    """
+    config, ranks = with_preset(config), Ranks.of_environment()
+    with ranks.joined(config.device):
+        return _run(config, ranks)
+
+
+def _run(config: FinetuneConfig, ranks: Ranks) -> int:
+    resume = config.resume
+    tuner, config = _resumed_run(resume, ranks) if resume else _new_run(config, ranks)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
-    with Console("finetune") as console, StopFlag() as stop:
+    with (
+        open(os.devnull, "w") as nowhere,
+        Console("finetune", file=nowhere if ranks.rank else None) as console,
+        StopFlag() as stop,
+    ):
         tell_if_missing(console.message)
         console.message(tuner.byte_plan())
         if isinstance(tuner.worlds, ThorWorlds):
