@@ -15,7 +15,7 @@ from flare.atomic import write_json
 from flare.config import load_config
 from flare.errors import UserError
 from flare.metrics import read_records
-from flare.recipes.finetune import FinetuneConfig
+from flare.recipes.finetune_config import FinetuneConfig
 
 RESULTS = Path(__file__).parent / "results" / "thor_curves.json"
 _POINTS = 25  # of a curve
