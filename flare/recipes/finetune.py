@@ -55,6 +55,8 @@ def _new_run(config: FinetuneConfig, ranks: Ranks) -> tuple[Finetuner, FinetuneC
             processors=checkpoint.processors, ranks=ranks,
         )  # fmt: skip
         tuner.start()
+        if ranks.count > 1:
+            tuner.save()  # what a restart goes on from
     return tuner, config
 
 
@@ -108,8 +110,26 @@ def run_finetune(config: FinetuneConfig) -> int:
         return _run(config, ranks)
 
 
+def _restarted(config: FinetuneConfig) -> Path | None:
+    """The run that torchrun starts again after one of its processes has died; None the first time.
+
+    Raises:
+        UserError: without a name nobody knows which it is.
+    """
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) == 0:
+        return None
+    if config.name is None:
+        raise UserError(
+            "is missing, so a restarted run is not found",
+            key="name",
+            mend="give --name, or start again with --resume RUN",
+        )
+    run = config.runs / config.name
+    return run if (run / "latest").exists() else None
+
+
 def _run(config: FinetuneConfig, ranks: Ranks) -> int:
-    resume = config.resume
+    resume = config.resume or _restarted(config)
     tuner, config = _resumed_run(resume, ranks) if resume else _new_run(config, ranks)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)

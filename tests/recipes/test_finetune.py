@@ -1,5 +1,6 @@
 """``flare finetune`` as several processes: the curve of one with all worlds, and its resume."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,10 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
+from flare import cli
 from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from flare.config import to_dict
 from flare.houses.files import write_houses
@@ -117,3 +120,43 @@ def test_several_processes_stop_together_and_go_on_as_if_they_had_not(start, tmp
     assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
     (output,) = finish(launch(1, ["--resume", tmp_path / "cut"]), 2)
     assert "was not saved by 1 processes" in output
+
+
+def _ranks_of(agent):
+    """Process ids of the trainers that a torchrun has started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if parent == agent.pid and b"flare" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def test_torchrun_starts_again_from_the_last_checkpoint_when_a_process_dies(start, tmp_path):
+    words = [*start, "--world.num-envs", 2, "--total-steps", 2 * 2 * 7 * 40]
+    words += ["--checkpoint-every", 5]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+                "--max-restarts", "1", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0",
+                "-m", "flare", "finetune"]  # fmt: skip
+    run = subprocess.Popen([*torchrun, *map(str, [*words, "--name", "killed"])],
+                           env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    lines = tmp_path / "killed" / "metrics.jsonl"
+    limit = time.monotonic() + 100
+    while not lines.exists() or len(lines.read_text().splitlines()) < 7:
+        assert time.monotonic() < limit and run.poll() is None, run.communicate()[0]
+        time.sleep(0.02)
+    os.kill(_ranks_of(run)[1], signal.SIGKILL)
+    finish([run])
+    finish(launch(2, [*words, "--name", "whole"]))
+    found, wanted = (
+        [numbers(record) for record in curve(tmp_path / name)] for name in ("killed", "whole")
+    )
+    assert found == wanted
+
+
+def test_a_restart_without_a_name_says_what_to_do(start, monkeypatch, capsys):
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert cli.main(["finetune", *map(str, start)]) == 2
+    assert "give --name, or start again with --resume RUN" in capsys.readouterr().err
