@@ -86,6 +86,7 @@ $(VENV)/installed: $(SOURCES) | $(BIN)/python
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(INSTALL) 'flare-rl[test]'
+	$(INSTALL) --no-deps ai2thor==5.0.0
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed-test

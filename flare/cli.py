@@ -82,6 +82,14 @@ COMMANDS = (
         positional="checkpoint",
     ),
     Command(
+        "compare",
+        "flare.evaluation.comparison",
+        "CompareConfig",
+        "run_compare",
+        "compare two policies on the same episodes, seed by seed",
+        positional="evaluations",
+    ),
+    Command(
         "import",
         "flare.importing.command",
         "ImportConfig",

@@ -148,6 +148,10 @@ class Stage:
         self._end: float | None = None
         self._last_line = self._begin
 
+    def message(self, text: str) -> None:
+        """Say something once, as the console's message does."""
+        self._console.message(text)
+
     def resume_at(self, done: float) -> None:
         """Start from ``done``; what an earlier process did does not count for speed and ETA."""
         self._done = self._begin_done = done

@@ -19,7 +19,7 @@ Sources: Kingma and Ba 2015, algorithm 1; the clipping is torch.nn.utils.clip_gr
 # mypy: disable-error-code="no-untyped-def"
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -162,14 +162,19 @@ class FlatAdam(torch.optim.Optimizer):
         return [(group, flat, flat.runs()) for group, flat in pairs if flat is not None]
 
     @torch.no_grad()
-    def gather(self) -> Tensor:
-        """Take the gradients over; returns their norm, [] float32 on the device."""
+    def gather(self, add: Callable[[Tensor], None] | None = None) -> Tensor:
+        """Take the gradients over; returns their norm, [] float32 on the device.
+
+        add: replaces a part of the buffer by its sum over processes, in place.
+        """
         squares = []
         for _, flat, runs in self._active():
             if not runs:
                 continue
             flat.gather(runs)
             for run in runs:
+                if add is not None:
+                    add(flat.grads[flat.span(run)])
                 squares.append(_square_sum(flat.grads[flat.span(run)]))
         return torch.stack(squares).sum().sqrt()
 
@@ -201,6 +206,16 @@ class FlatAdam(torch.optim.Optimizer):
         """
         flats = [flat for flat in self._flats if flat is not None]
         return {p: f.view(f.masters, i) for f in flats for i, p in enumerate(f.parameters)}
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all buffers, the parameters that are trained among them."""
+        buffers = [
+            {id(b): b for b in (f.values, f.masters, f.grads, f.first, f.second)}.values()
+            for f in self._flats
+            if f is not None
+        ]
+        return sum(b.nbytes for flat in buffers for b in flat)
 
     @torch.no_grad()
     def round_masters(self) -> None:

@@ -23,6 +23,7 @@ from flare.console import Console
 from flare.errors import require
 from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
 from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
+from flare.evaluation.statistics import required_episodes
 from flare.evaluation.summary import Summary
 from flare.replay.log import HouseSource, LogHeader, LogRecorder
 from flare.rng import check_seed
@@ -46,6 +47,8 @@ class EvaluateConfig:
     num_episodes: int = 200  # when the episodes are drawn; of task specs at most all
     name: str = "eval"  # of the results: <out>/eval/<name>.jsonl
     out: Path | None = None  # folder for results; default: the checkpoint's run
+    # Play nothing; say how many episodes make success known to this half width, such as 0.05.
+    plan: float | None = None
     seed: int = 0
     greedy: bool = False  # the mode of the policy instead of samples
     device: Literal["cpu", "cuda"] = "cpu"  # where the policy acts
@@ -56,12 +59,18 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         require(self.num_episodes >= 1, "num_episodes", self.num_episodes, "use at least 1")
         check_name(self.name)
+        if self.plan is not None:
+            require(0 < self.plan < 0.5, "plan", self.plan, "use a share between 0 and 0.5")
         check_device(self.device)
         check_seed(self.seed)
 
 
 def run_evaluate(config: EvaluateConfig) -> int:
     """``flare eval``."""
+    if config.plan is not None:
+        count = required_episodes(config.plan)
+        print(f"--num-episodes {count}: success known to ±{100 * config.plan:g} points (95 %)")
+        return 0
     agent, policy, checkpoint = load_agent(config.checkpoint, which=config.which)
     policy.to(config.device, getattr(torch, config.precision))
     world = replace(config.world, camera=agent.camera, action_names=agent.action_names)

@@ -183,6 +183,8 @@ def _record(
         "failed_actions": played.failed_actions,
         "metrics": played.metrics | task.path_metrics(played.trajectory[:, :2], house),
         "first_seen": played.first_seen,
+        "first_visible": played.first_visible,
+        "first_held": played.first_held,
         "start": [round(float(spec[name]), 4) for name in ("x", "z", "yaw_deg")],
         "trajectory": [[round(float(v), 3) for v in pose] for pose in played.trajectory],
         "actions": [int(action) for action in played.actions],

@@ -127,6 +127,38 @@ def interquartile_mean(values: ArrayLike, *, axis: int = -1) -> NDArray[np.float
     return result
 
 
+def interquartile_mean_of_seeds(
+    values: ArrayLike, *, seed: int = 0, resamples: int = 2000, confidence: float = CONFIDENCE
+) -> Interval:
+    """Interquartile mean over seeds of each seed's mean, with a stratified bootstrap interval.
+
+    A resample draws every seed's episodes anew, and keeps the seeds: it says what more episodes of
+    these runs would show, not what further runs would.
+
+    Args:
+        values: [seeds, episodes] numbers, finite.
+        seed: of the resampling; the same seed gives the same interval on every machine.
+        resamples: number of resamples.
+        confidence: coverage aimed at, in (0, 1).
+
+    Raises: ValueError for no samples or samples that are not finite.
+    Source: Agarwal et al. 2021, section 4.
+    """
+    samples = np.asarray(values, np.float64)
+    if samples.ndim != 2 or not samples.size or not np.isfinite(samples).all():
+        raise ValueError(f"expected finite [seeds, episodes], got {list(samples.shape)}")
+    count, n = samples.shape
+    means = np.empty((resamples, count))
+    for row in range(resamples):
+        picks = keyed_integers(n, seed, np.arange(count)[:, None], row, np.arange(n))
+        means[row] = np.take_along_axis(samples, picks, 1).mean(1)
+    tail = (1.0 - confidence) / 2
+    low, high = np.quantile(interquartile_mean(means), [tail, 1.0 - tail])
+    return Interval(
+        estimate=float(interquartile_mean(samples.mean(1))), low=float(low), high=float(high)
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedComparison:
     """Two policies on the same episodes, counted by who succeeded."""

@@ -7,6 +7,7 @@ from typing import Any
 from flare.atomic import PathLike, write_json
 from flare.config import parse_json_object, read_json_object
 from flare.errors import UserError
+from flare.evaluation.failures import count_failures
 from flare.evaluation.statistics import (
     compare_paired,
     mean_interval,
@@ -65,7 +66,8 @@ def summarise(records: Sequence[Record], *, expected: int | None = None) -> Summ
         measures.
         A group: ``episodes``, ``success`` (k, n, rate, low, high), ``sel``, ``spl``, ``length``,
         ``length_success``, ``length_failure``, ``return`` (estimate, low, high, n; null without
-        episodes), ``ends``, ``wrong_done``, ``collisions`` (total, per_episode, per_100_steps).
+        episodes), ``ends``, ``wrong_done``, ``collisions`` (total, per_episode, per_100_steps) and
+        ``failures``, as count_failures gives them.
     Raises: UserError for no records, a mixture of stages, or one episode twice.
     """
     stage, split = _one_of_each(records)
@@ -187,6 +189,7 @@ def _group(records: Sequence[Record], *, failures_without_record: int = 0) -> Su
         "ends": {end: sum(record["end"] == end for record in records) for end in ENDS},
         "wrong_done": sum(record["end"] == "done" for record in lost),
         "collisions": _collisions(records),
+        "failures": count_failures(records),
     }
 
 
@@ -199,15 +202,16 @@ def _groups(records: Sequence[Record], key_of: Callable[[Record], Hashable]) -> 
 
 def _groups_by_task(records: Sequence[Record]) -> list[Summary]:
     """One group a task, with the means of its own metrics over the episodes that define them."""
-    groups = _groups(records, _task_of)
+    groups = _groups(records, task_of)
     for group in groups:
-        found = [r.get("metrics", {}) for r in records if _task_of(r) == group["key"]]
+        found = [r.get("metrics", {}) for r in records if task_of(r) == group["key"]]
         names = sorted({name for metrics in found for name in metrics})
         group["metrics"] = {name: _mean([m.get(name) for m in found]) for name in names}
     return groups
 
 
-def _task_of(record: Record) -> str:
+def task_of(record: Record) -> str:
+    """The task's name."""
     return str(record.get("task", "ObjectNav"))  # records of earlier versions knew one task
 
 

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from flare.ranks import ALONE, Ranks
+
 Stats = dict[str, Tensor]
 
 
@@ -62,14 +64,31 @@ def hl_gauss_value_loss(
     return 0.5 * loss, {}
 
 
-def normalise_advantages(advantages: Tensor, eps: float = 1e-5) -> Tensor:
-    """``(A - mean A) / (std A + eps)`` over the whole rollout, std with n - 1: [...] to [...]."""
-    std, mean = torch.std_mean(advantages)
-    return (advantages - mean) / (std + eps)
+def normalise_advantages(advantages: Tensor, ranks: Ranks = ALONE, eps: float = 1e-5) -> Tensor:
+    """``(A - mean A) / (std A + eps)`` over the rollout of all ranks, std with n - 1: [...]."""
+    count, mean, variance = _moments(advantages, ranks)
+    std = (variance * (count / (count - 1))).sqrt()
+    normal: Tensor = (advantages - mean.to(advantages.dtype)) / (std.to(advantages.dtype) + eps)
+    return normal
 
 
-def explained_variance(values: Tensor, returns: Tensor) -> Tensor:
-    """``1 - Var(R - V) / Var(R)``: [] float32; 0 where the returns do not vary."""
-    variance = returns.var()
-    share = 1.0 - (returns - values).var() / variance
-    return torch.where(variance > 0, share, torch.zeros_like(share))
+def explained_variance(values: Tensor, returns: Tensor, ranks: Ranks = ALONE) -> Tensor:
+    """``1 - Var(R - V) / Var(R)`` over all ranks: [] float32; 0 where the returns do not vary."""
+    _, _, variance = _moments(returns, ranks)
+    _, _, left = _moments(returns - values, ranks)
+    share = 1.0 - left / variance
+    return torch.where(variance > 0, share, torch.zeros_like(share)).float()
+
+
+def _moments(x: Tensor, ranks: Ranks) -> tuple[Tensor, Tensor, Tensor]:
+    """Count, mean and variance (by n) of the numbers of all ranks, [] float64 each.
+
+    In two passes: the sum of squares alone loses the variance of numbers far from zero.
+    """
+    x = x.double()
+    sums = torch.stack([x.new_tensor(float(x.numel())), x.sum()])
+    ranks.add(sums)
+    mean = sums[1] / sums[0]
+    spread = (x - mean).square().sum()
+    ranks.add(spread)
+    return sums[0], mean, spread / sums[0]

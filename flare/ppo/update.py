@@ -18,6 +18,7 @@ from flare.policy.observation import Observation
 from flare.policy.policy import Policy, Text
 from flare.ppo import losses, schedule
 from flare.ppo.config import PPOConfig
+from flare.ranks import ALONE, Ranks
 
 _GROUPS = ("actor", "critic")  # names of the optimizer's parameter groups, in this order
 # Columns of a gradient step's row: its statistics, then loss and gradient norm.
@@ -112,6 +113,7 @@ def ppo_update(
     progress: float,
     step: int,
     anchor: Anchor | None = None,
+    ranks: Ranks = ALONE,
 ) -> dict[str, float]:
     """Improve the policy on one rollout; num_epochs passes over blocks of environments.
 
@@ -127,36 +129,41 @@ def ppo_update(
         progress: share of the run that is done, in [0, 1].
         step: environment steps of all worlds before this rollout.
         anchor: reference policy; needed if anchor_coef is not 0.
+        ranks: the processes that improve the same policy, each on a rollout of its own. A minibatch
+            is the sum of theirs, and its loss the mean over all their steps.
 
     Returns:
         Means over the gradient steps of ``policy_loss``, ``value_loss``, ``entropy``,
         ``approx_kl``, ``clip_fraction``, ``grad_norm`` and ``kl_to_anchor``; further
         ``explained_variance`` (of the values that collected the rollout),
         ``first_epoch_ratio_max_error`` (max |ratio - 1| before the first step),
-        ``critic_warmup`` (1 or 0), ``gradient_steps``, ``actor_learning_rate`` and
-        ``anchor_coef``. While the critic warms up the actor's are 0.
+        ``critic_warmup`` (1 or 0), ``gradient_steps``, ``actor_learning_rate``, ``anchor_coef``
+        and ``skipped``: 1 where a loss or gradient was not finite; then that step and those behind
+        it were not taken and do not count. While the critic warms up the actor's are 0.
 
     Raises:
-        UserError: no step counts; or a loss or gradient that is not finite: the weights are those
-            before that step.
+        UserError: no step of the rollout counts.
         ValueError: fewer environments than minibatches, or an anchor is missing.
     """
-    valid = _valid_or_none(batch)
+    valid = _valid_or_none(batch, ranks)
     explained = float(
-        losses.explained_variance(_counted(batch.values, valid), _counted(batch.returns, valid))
+        losses.explained_variance(
+            _counted(batch.values, valid), _counted(batch.returns, valid), ranks
+        )
     )
     warmup = schedule.is_critic_warmup(config, step, explained)
     share = schedule.learning_rate_share(config, progress)
     for group in optimizer.param_groups:
         group["lr"] = share * _base_rate(config, group["name"])
-    work = _Minibatches(policy, batch, valid, config, progress, anchor, warmup)
+    work = _Minibatches(policy, batch, valid, config, progress, anchor, warmup, ranks)
     steps = _Steps(config)
     for start, stop in work.schedule():
         optimizer.zero_grad(set_to_none=True)
         loss, stats = work.backward(start, stop)
-        norm = optimizer.gather()
+        norm = optimizer.gather(ranks.add if ranks.count > 1 else None)
         optimizer.step(norm=norm, alive=steps.add(loss, norm, stats))
-        if steps.is_over():
+        # With others only where all know it at the same step.
+        if (ranks.count == 1 or norm.is_cpu) and steps.is_over():
             break
     optimizer.zero_grad(set_to_none=True)
     return {
@@ -209,27 +216,22 @@ class _Steps:
         return False
 
     def fetch(self) -> dict[str, float]:
-        """Means over the gradient steps, with one transfer from the device.
-
-        Raises:
-            UserError: numbers that are not finite.
-        """
+        """Means over the gradient steps that count, with one transfer from the device."""
         rows = torch.stack(self._rows).double().cpu()
         ended = (rows[:, -1] == 0).nonzero()[:, 0].tolist()
         rows = rows[: ended[0] + 1] if ended else rows
-        last = rows[-1]
-        if not bool(torch.isfinite(last[[_LOSS, _NORM, _KL]]).all()):
-            raise UserError(
-                f"gradient step {len(rows)} of a PPO update has loss {float(last[_LOSS])} and "
-                f"gradient norm {float(last[_NORM])}",
-                mend="lower actor_learning_rate and critic_learning_rate, and go on from the last "
-                "checkpoint",
-            )
+        skipped = not bool(torch.isfinite(rows[-1, [_LOSS, _NORM, _KL]]).all())
+        rows = rows[:-1] if skipped else rows
         means = dict(zip((*STATS, "loss", "grad_norm"), rows[:, :-1].mean(0).tolist(), strict=True))
         for name in ("loss", "ratio_error", "count"):
             del means[name]
-        first = float(rows[0, STATS.index("ratio_error")])
-        return {**means, "first_epoch_ratio_max_error": first, "gradient_steps": float(len(rows))}
+        first = float(rows[0, STATS.index("ratio_error")]) if len(rows) else math.nan
+        return {
+            **means,
+            "first_epoch_ratio_max_error": first,
+            "gradient_steps": float(len(rows)),
+            "skipped": float(skipped),
+        }
 
 
 class _Minibatches:
@@ -244,7 +246,9 @@ class _Minibatches:
         progress: float,
         anchor: Anchor | None,
         warmup: bool,
+        ranks: Ranks,
     ) -> None:
+        self.ranks = ranks
         self.policy, self.batch, self.config, self.warmup = policy, batch, config, warmup
         self.valid = valid  # None: every step counts
         self._texts: dict[int, Text] = {}  # by a block's first environment
@@ -256,7 +260,7 @@ class _Minibatches:
             )
         self.advantages = batch.advantages
         if config.normalize_advantages:
-            normal = losses.normalise_advantages(_counted(batch.advantages, valid))
+            normal = losses.normalise_advantages(_counted(batch.advantages, valid), ranks)
             self.advantages = (
                 normal if valid is None else batch.advantages.masked_scatter(valid, normal)
             )
@@ -278,7 +282,7 @@ class _Minibatches:
         blocks = [
             (start, stop)
             for start, stop in pairwise(edges)
-            if self.valid is None or bool(self.valid[:, start:stop].any())
+            if self.ranks.count > 1 or self._count(start, stop)
         ]
         for _ in range(self.config.num_epochs):
             yield from blocks
@@ -292,19 +296,35 @@ class _Minibatches:
         size = self.config.envs_per_pass or stop - start
         parts = [(first, min(first + size, stop)) for first in range(start, stop, size)]
         counts = [self._count(*part) for part in parts]
-        rows, total = [], sum(counts)
+        total = self._total(counts)
+        rows, shares = [], []
         for part, count in zip(parts, counts, strict=True):
-            if count:
-                loss, stats = self.loss(*part)
+            # A process without a step that counts gives zeros to who waits for its gradients.
+            if count or (self.ranks.count > 1 and not sum(counts)):
+                loss, stats = self.loss(*part, counts_all=not count)
                 torch.autograd.backward(loss * (count / total))
                 rows.append(torch.cat([stats, loss.detach()[None]]))
-        if len(rows) == 1:
-            return rows[0][-1], rows[0][:-1]
-        every = torch.stack(rows)
-        shares = every.new_tensor([count / total for count in counts if count])
-        means = shares @ every
-        ratio = STATS.index("ratio_error")
-        means[ratio] = every[:, ratio].max()
+                shares.append(count / total)
+        return self._mean(torch.stack(rows), shares)
+
+    def _total(self, counts: list[int]) -> int:
+        if self.ranks.count == 1 or self.valid is None:
+            return sum(counts) * self.ranks.count
+        total = torch.tensor(sum(counts))
+        self.ranks.add(total)
+        return int(total)
+
+    def _mean(self, every: Tensor, shares: list[float]) -> tuple[Tensor, Tensor]:
+        """Loss and statistics of a minibatch from those of its parts, [parts, stats and loss]."""
+        if shares == [1.0]:
+            return every[0, -1], every[0, :-1]
+        weights, ratio = every.new_tensor(shares), STATS.index("ratio_error")
+        # Where nothing counts the numbers may be anything.
+        means = torch.where(weights[:, None] > 0, weights[:, None] * every, 0.0).sum(0)
+        largest = torch.where(weights > 0, every[:, ratio], 0.0).max()
+        self.ranks.add(means)
+        self.ranks.largest(largest)
+        means[ratio] = largest
         return means[-1], means[:-1]
 
     def _count(self, start: int, stop: int) -> int:
@@ -313,10 +333,13 @@ class _Minibatches:
             return (stop - start) * len(self.batch.actions)
         return int(self.valid[:, start:stop].sum())
 
-    def loss(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """The loss to minimise on environments start to stop, and its statistics, as STATS."""
+    def loss(self, start: int, stop: int, *, counts_all: bool = False) -> tuple[Tensor, Tensor]:
+        """The loss to minimise on environments start to stop, and its statistics, as STATS.
+
+        counts_all: over every step, also those that do not count.
+        """
         batch, envs, config = self.batch, slice(start, stop), self.config
-        valid = None if self.valid is None else self.valid[:, envs]
+        valid = None if self.valid is None or counts_all else self.valid[:, envs]
         obs, begins = batch.obs.envs(start, stop), batch.episode_start[:, envs]
         prefix = None if batch.prefix is None else batch.prefix.envs(start, stop)
         if start not in self._texts:  # read once for all epochs
@@ -343,11 +366,13 @@ class _Minibatches:
         )  # fmt: skip
 
 
-def _valid_or_none(batch: RolloutBatch) -> Tensor | None:
-    """Which steps count; None if all do, as nearly always."""
-    if bool(batch.valid.all()):
+def _valid_or_none(batch: RolloutBatch, ranks: Ranks) -> Tensor | None:
+    """Which steps count; None if all do, everywhere, as nearly always."""
+    counts = torch.tensor([int(batch.valid.sum()), batch.valid.numel()])
+    ranks.add(counts)
+    if counts[0] == counts[1]:
         return None
-    if not bool(batch.valid.any()):
+    if not counts[0]:
         raise UserError(
             "no step of this rollout counts: the worlds failed in every one",
             mend="find out why they fail; `flare doctor` checks the installation",

@@ -1,9 +1,7 @@
 """Behaviour cloning of windows of trajectories, step by step, for any policy and on any ranks."""
 
-import contextlib
 import copy
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -22,6 +19,7 @@ from flare.data.windows import WindowBatch
 from flare.errors import UserError, require
 from flare.policy.observation import Observation
 from flare.policy.policy import Policy
+from flare.ranks import Ranks
 from flare.rng import keyed_bits
 from flare.specs import ActionSpec
 from flare.tasks.privileged import NUM_PRIVILEGED
@@ -79,39 +77,6 @@ class WindowSource(Protocol):
     ) -> Iterator[tuple[int, WindowBatch]]:
         """Number and content of each batch from ``first`` on."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ranks:
-    """The processes that train together; torchrun says which this one is."""
-
-    rank: int = 0
-    count: int = 1
-    local: int = 0
-
-    @classmethod
-    def of_environment(cls) -> "Ranks":
-        """RANK, WORLD_SIZE and LOCAL_RANK; one process without them."""
-        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-        rank, count, local = (int(os.environ.get(n, d)) for n, d in zip(names, "010", strict=True))
-        return cls(rank, count, local)
-
-    @contextlib.contextmanager
-    def joined(self, device: str) -> Iterator[None]:
-        """The process group, while the block runs."""
-        if self.count == 1:
-            yield
-            return
-        dist.init_process_group("nccl" if device == "cuda" else "gloo")
-        try:
-            yield
-        finally:
-            dist.destroy_process_group()
-
-    def add(self, tensor: Tensor) -> None:
-        """Replace by the sum over all processes."""
-        if self.count > 1:
-            dist.all_reduce(tensor)
 
 
 class Cloner:

@@ -35,7 +35,8 @@ from flare.imitation.demonstrations import collect_demonstrations
 from flare.metrics import MetricsLog
 from flare.ppo.config import PPOConfig, demo_preset
 from flare.recipes.encoder import EncoderConfig
-from flare.recipes.finetune import FinetuneConfig, Finetuner
+from flare.recipes.finetune_config import FinetuneConfig
+from flare.recipes.finetuner import Finetuner
 from flare.recipes.imitate import ImitationConfig
 from flare.recipes.pretrain import Pretraining, make_agent, save_pretrained
 from flare.report import build_report

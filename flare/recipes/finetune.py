@@ -1,315 +1,30 @@
-"""Fine-tuning with PPO: collect, update, log, checkpoint, until the budget of steps is spent."""
+"""``flare finetune``: a new run or an old one, by one process or by several."""
 
 import contextlib
-import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from flare.agent import AgentConfig, load_agent
 from flare.assembly import (
-    TaskConfig,
-    WorldConfig,
-    check_device,
-    check_limit,
-    check_memory,
-    check_torch_threads,
     load_house_file,
-    make_sampler,
-    open_worlds,
 )
-from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from flare.config import from_dict, to_dict
-from flare.console import Console, Stage
-from flare.errors import UserError, require
-from flare.kernels.flat_adam import FlatAdam
-from flare.metrics import EpisodeLog, MetricsLog, SuccessWindow
-from flare.policy.policy import Policy
-from flare.ppo.config import PRESETS, PPOConfig
-from flare.ppo.update import Anchor, make_optimizer, ppo_update
-from flare.recipes.train_state import TrainState
-from flare.rng import check_seed
-from flare.rollout.collector import Collector, CollectorConfig, FinishedEpisode
+from flare.checkpoint import load_checkpoint
+from flare.config import from_dict
+from flare.console import Console
+from flare.errors import UserError
+from flare.ranks import Ranks
+from flare.recipes.finetune_config import FinetuneConfig, with_preset
+from flare.recipes.finetuner import Finetuner
 from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
 from flare.tensorboard import tell_if_missing
-from flare.timing import Timer
-from flare.worlds.embedded import House
 from flare.worlds.thor.worlds import ThorWorlds
 
-_WINDOW = 500  # episodes of the running success rate
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FinetuneConfig:
-    """Configuration of ``flare finetune``."""
-
-    checkpoint: Path | None = None  # run or checkpoint folder to start from
-    houses: Path | None = None  # house file to train in
-    max_houses: int | None = None  # read only this many
-    runs: Path = Path("runs")  # folder of runs
-    name: str | None = None  # of the run; None: the time
-    seed: int = 0
-    total_steps: int = 1_000_000  # environment steps of all worlds together
-    checkpoint_every: int = 50  # iterations
-    num_threads: int = 0  # of PyTorch; 0: one per core
-    device: Literal["cpu", "cuda"] = "cpu"  # where the policy acts and learns
-    # What it computes in. "bfloat16": steps are taken on float32 weights, of which those that
-    # compute are roundings; checkpoints hold the former.
-    precision: Literal["float32", "bfloat16"] = "float32"
-    world: WorldConfig = field(default_factory=WorldConfig)
-    task: TaskConfig = field(default_factory=TaskConfig)
-    collector: CollectorConfig = field(default_factory=CollectorConfig)
-    ppo: PPOConfig = field(default_factory=PPOConfig)
-    # "flare": the original's update, rollout length, memory and limit treatment; "demo": for the
-    # small policy. Replaces the sections ppo and collector; None keeps them as given.
-    preset: Literal["flare", "demo"] | None = None
-    resume: Path | None = None  # run folder to go on with; its own config counts, not this one
-
-    def __post_init__(self) -> None:
-        for name in ("total_steps", "checkpoint_every"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "use at least 1")
-        check_limit(self.max_houses)
-        check_seed(self.seed)
-        check_torch_threads(self.num_threads)
-        check_device(self.device)
-
-
-def with_preset(config: FinetuneConfig) -> FinetuneConfig:
-    """The config with its preset spelled out in the sections ppo and collector."""
-    if config.preset is None:
-        return config
-    collectors = {
-        "flare": CollectorConfig(
-            num_steps=128,
-            memory="reset",
-            truncation_is_terminal=True,
-            compat_sensors=True,
-            augment=config.collector.augment,  # only networks with a frozen image encoder can
-        ),
-        "demo": CollectorConfig(),
-    }
-    return replace(
-        config, ppo=PRESETS[config.preset](), collector=collectors[config.preset], preset=None
-    )
-
-
-class Finetuner:
-    """One fine-tuning run: owns policy, optimizer, collector and counters, and saves them whole."""
-
-    def __init__(
-        self,
-        *,
-        agent: AgentConfig,
-        policy: Policy,
-        houses: list[House],
-        config: FinetuneConfig,
-        run: RunFolder,
-        processors: dict[str, bytes] | None = None,
-    ) -> None:
-        """processors: the starting checkpoint's files, handed on to the new ones."""
-        check_memory(config.world, config.collector.num_steps)
-        require(
-            config.ppo.num_minibatches <= config.world.num_envs,
-            "ppo.num_minibatches",
-            config.ppo.num_minibatches,
-            f"use at most {config.world.num_envs}, the number of worlds",
-        )
-        self.agent, self.config, self.run = agent, config, run
-        self.processors = processors or {}
-        ppo = config.ppo
-        kept, optimizer = _prepare(policy, config)
-        self.state = TrainState(
-            stage="finetune",
-            policy=policy,
-            optimizer=optimizer,
-            kept=kept,
-            seed=config.seed,
-            window=SuccessWindow(_WINDOW),
-        )
-        # A second copy of all weights, in memory and in every checkpoint: only where it is used.
-        self.anchor = Anchor(policy) if ppo.anchor_coef or ppo.anchor_coef_end else None
-        self.policy = policy
-        self.timer = Timer(config.device)
-        self._finished: list[FinishedEpisode] = []
-        assert config.houses is not None
-        self.worlds = open_worlds(houses, config.world, config.houses)
-        self.collector = Collector(
-            worlds=self.worlds,
-            sampler=make_sampler(houses, config.task, config.seed),
-            policy=policy,
-            vocabulary=agent.vocabulary(self.processors),
-            config=config.collector,
-            on_episode=self._finished.append,
-        )
-
-    def start(self) -> None:
-        """Begin a new run."""
-        self.collector.start()
-        # A demo's log has the lines of imitation before ours; those of a fine-tuning that was
-        # killed before its first checkpoint go.
-        self._open_logs(iteration=0, episode_lines=0)
-
-    def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint as if nothing had happened."""
-        self.state.from_checkpoint(checkpoint)
-        tensors = dict(self.state.tensors)
-        if self.anchor is not None:
-            self.anchor.policy.load_state_dict(_below(tensors, _ANCHOR))
-        self.collector.load_state_dict(_below(tensors, _COLLECTOR))
-        self._open_logs(
-            iteration=self.state.iteration, episode_lines=self.state.counters["episode_lines"]
-        )
-
-    def _open_logs(self, *, iteration: int, episode_lines: int) -> None:
-        """Open both logs behind what the checkpoint knows; UserError if less than that is there."""
-        self.episodes = EpisodeLog(self.run.episodes, keep_lines=episode_lines)
-        # A checkpoint may come before the first iteration: someone stops at once.
-        self.state.counters["episode_lines"] = self.episodes.num_lines
-        try:
-            self.metrics = MetricsLog.resume(
-                self.run.metrics,
-                stage="finetune",
-                iteration=iteration,
-                events=self.run.tensorboard,
-            )
-        except UserError:
-            self.episodes.close()
-            raise
-
-    def iterate(self) -> dict[str, Any]:
-        """Collect one rollout, update on it, log; returns the metrics record."""
-        self.timer.reset()
-        state = self.state
-        self.policy.eval()
-        rollout = self.collector.collect(self.timer)
-        with self.timer("update"):
-            assert isinstance(state.optimizer, FlatAdam)  # made by __init__
-            stats = ppo_update(
-                self.policy,
-                state.optimizer,
-                rollout,
-                self.config.ppo,
-                progress=state.step / self.config.total_steps,
-                step=state.step,
-                anchor=self.anchor,
-            )
-        self.collector.rewind()
-        state.iteration += 1
-        state.step += rollout.actions.numel()
-        return self._log(stats)
-
-    def _log(self, stats: dict[str, float]) -> dict[str, Any]:
-        state, ended = self.state, list(self._finished)
-        self._finished.clear()
-        for episode in ended:
-            state.window.add(episode.success)
-            self.episodes.append(asdict(episode))
-        state.episodes += len(ended)
-        self.episodes.sync()
-        state.counters["episode_lines"] = self.episodes.num_lines
-        steps = self.config.world.num_envs * self.config.collector.num_steps
-        record = {
-            "stage": "finetune",
-            "iteration": state.iteration,
-            "step": state.step,
-            "episodes": state.episodes,
-            "success_rate": state.window.rate,
-            "return": mean([episode.reward_sum for episode in ended]),
-            "episode_length": mean([float(episode.length) for episode in ended]),
-            **stats,
-            "time": {
-                "sps": steps / self.timer.elapsed,
-                "seconds": self.timer.elapsed,
-                "split": self.timer.split(),
-            },
-        }
-        if isinstance(self.worlds, ThorWorlds):
-            record["worlds"] = self.worlds.summary()
-        self.metrics.append(record)
-        return record
-
-    def save(self) -> Path:
-        """Write a checkpoint of everything that the next iteration depends on."""
-        state = self.state
-        anchor = {} if self.anchor is None else self.anchor.policy.state_dict()
-        state.tensors = {
-            **{_ANCHOR + name: t for name, t in anchor.items()},
-            **{_COLLECTOR + name: t for name, t in self.collector.state_dict().items()},
-        }
-        best = state.window.count >= _WINDOW and state.window.rate > state.best
-        if best:
-            state.best = state.window.rate
-        checkpoint = state.to_checkpoint(
-            policy=to_dict(self.agent),
-            recipe=to_dict(self.config),
-            metrics={"success_rate": state.window.rate, "episodes": state.episodes},
-        )
-        checkpoint = replace(checkpoint, processors=self.processors)
-        return save_checkpoint(self.run.path, checkpoint, best=best)
-
-    def train(self, stage: Stage, should_stop: Callable[[], bool]) -> bool:
-        """Iterate until the budget is spent (True) or someone asks to stop (False), then save."""
-        state, total = self.state, self.config.total_steps
-        stage.resume_at(state.step)
-        while state.step < total and not should_stop():
-            before = state.step
-            record = self.iterate()
-            stage.update(
-                advance=min(state.step, total) - before,
-                success=state.window.interval(),
-                sps=record["time"]["sps"],
-                split=record["time"]["split"],
-            )
-            if state.iteration % self.config.checkpoint_every == 0:
-                self.save()
-        self.save()
-        return state.step >= total
-
-    def close(self) -> None:
-        """End the worlds and sync the logs; more than once is fine."""
-        self.worlds.close()
-        self.metrics.close()
-        self.episodes.close()
-
-
-def _prepare(policy: Policy, config: FinetuneConfig) -> tuple[dict[str, Tensor], FlatAdam]:
-    """Bring the policy to its device and precision, in place.
-
-    Returns: the exact weights of what is not trained, where the policy only has roundings of them,
-        and the optimizer, which has those of the rest.
-    """
-    policy.to(config.device)
-    dtype: torch.dtype = getattr(torch, config.precision)
-    before = {name: t.detach().cpu().clone() for name, t in policy.state_dict().items()}
-    optimizer = make_optimizer(policy, config.ppo, dtype)
-    policy.to(dtype)
-    moved, after = optimizer.masters(), policy.state_dict()
-    for name, parameter in policy.named_parameters():
-        if parameter in moved:
-            del before[name]
-    kept = {name: t for name, t in before.items() if t.dtype != after[name].dtype}
-    return kept, optimizer
-
-
-_ANCHOR, _COLLECTOR = "anchor.", "collector."  # prefixes of tensor names in a checkpoint
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with the prefix, without it."""
-    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-
-
-def mean(values: list[float]) -> float:
-    """Mean, NaN of nothing (logged as null)."""
-    return sum(values) / len(values) if values else math.nan
-
-
-def _new_run(config: FinetuneConfig) -> tuple[Finetuner, FinetuneConfig]:
+def _new_run(config: FinetuneConfig, ranks: Ranks) -> tuple[Finetuner, FinetuneConfig]:
     if config.checkpoint is None or config.houses is None:
         missing = "checkpoint" if config.checkpoint is None else "houses"
         raise UserError(
@@ -329,19 +44,33 @@ def _new_run(config: FinetuneConfig) -> tuple[Finetuner, FinetuneConfig]:
         num_threads=config.world.threads,
         assets=config.world.assets,
     )
-    inputs = file_hashes([house_file])
-    run = RunFolder.create(config.runs, config.name, prefix="finetune")
-    with run.removed_if_unused():
-        run.describe(config, make_manifest(recipe="finetune", seed=config.seed, inputs=inputs))
+    with contextlib.ExitStack() as stack:
+        run = _shared_folder(config, ranks)
+        if ranks.rank == 0:
+            stack.enter_context(run.removed_if_unused())
+            inputs = file_hashes([house_file])
+            run.describe(config, make_manifest(recipe="finetune", seed=config.seed, inputs=inputs))
         tuner = Finetuner(
             agent=agent, policy=policy, houses=houses, config=config, run=run,
-            processors=checkpoint.processors,
+            processors=checkpoint.processors, ranks=ranks,
         )  # fmt: skip
         tuner.start()
+        if ranks.count > 1:
+            tuner.save()  # what a restart goes on from
     return tuner, config
 
 
-def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
+def _shared_folder(config: FinetuneConfig, ranks: Ranks) -> RunFolder:
+    """The folder that the first process makes and all know."""
+    own: RunFolder | None = None
+    if ranks.rank == 0:
+        own = RunFolder.create(config.runs, config.name, prefix="finetune")
+    run = ranks.gather(own)[0]
+    assert run is not None  # the first process either made it or is gone
+    return run
+
+
+def _resumed_run(path: Path, ranks: Ranks) -> tuple[Finetuner, FinetuneConfig]:
     run = RunFolder.open(path)
     checkpoint = load_checkpoint(run.path)
     if checkpoint.stage != "finetune":
@@ -362,7 +91,7 @@ def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
     )
     tuner = Finetuner(
         agent=agent, policy=agent.build(), houses=houses, config=config, run=run,
-        processors=checkpoint.processors,
+        processors=checkpoint.processors, ranks=ranks,
     )  # fmt: skip
     try:
         tuner.resume(checkpoint)
@@ -372,13 +101,45 @@ def _resumed_run(path: Path) -> tuple[Finetuner, FinetuneConfig]:
 
 
 def run_finetune(config: FinetuneConfig) -> int:
-    """``flare finetune``: a new run from a checkpoint, or an old one with --resume."""
-    config = with_preset(config)
-    tuner, config = _resumed_run(config.resume) if config.resume else _new_run(config)
+    """``flare finetune``: a new run from a checkpoint, or an old one with --resume.
+
+    Under torchrun every process has its own worlds, and the first one speaks and writes.
+    """
+    config, ranks = with_preset(config), Ranks.of_environment()
+    with ranks.joined(config.device):
+        return _run(config, ranks)
+
+
+def _restarted(config: FinetuneConfig) -> Path | None:
+    """The run that torchrun starts again after one of its processes has died; None the first time.
+
+    Raises:
+        UserError: without a name nobody knows which it is.
+    """
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) == 0:
+        return None
+    if config.name is None:
+        raise UserError(
+            "is missing, so a restarted run is not found",
+            key="name",
+            mend="give --name, or start again with --resume RUN",
+        )
+    run = config.runs / config.name
+    return run if (run / "latest").exists() else None
+
+
+def _run(config: FinetuneConfig, ranks: Ranks) -> int:
+    resume = config.resume or _restarted(config)
+    tuner, config = _resumed_run(resume, ranks) if resume else _new_run(config, ranks)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
-    with Console("finetune") as console, StopFlag() as stop:
+    with (
+        open(os.devnull, "w") as nowhere,
+        Console("finetune", file=nowhere if ranks.rank else None) as console,
+        StopFlag() as stop,
+    ):
         tell_if_missing(console.message)
+        console.message(tuner.byte_plan())
         if isinstance(tuner.worlds, ThorWorlds):
             console.message(tuner.worlds.devices_text())
         with (

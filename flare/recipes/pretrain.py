@@ -24,8 +24,9 @@ from flare.errors import UserError
 from flare.imitation.demonstrations import Demonstrations
 from flare.metrics import MetricsLog
 from flare.policy.config import small_preset
+from flare.ranks import Ranks
 from flare.recipes.clone_run import CloneRun, open_windows
-from flare.recipes.cloning import Cloner, CloningConfig, Ranks
+from flare.recipes.cloning import Cloner, CloningConfig
 from flare.recipes.encoder import EncoderConfig, LabelledViews, pretrain_encoder
 from flare.recipes.imitate import ImitationConfig, imitate
 from flare.rng import check_seed

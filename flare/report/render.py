@@ -15,6 +15,7 @@ from flare.atomic import PathLike, write_text
 from flare.errors import UserError
 from flare.report import sections
 from flare.report.data import RunData, load_run
+from flare.report.diagnosis import diagnose
 from flare.report.numbers import ShownNumbers
 from flare.report.videos import encode_video, load_video
 
@@ -69,6 +70,9 @@ def render(run: RunData) -> str:
         "failed_worlds": sections.failed_worlds(run),
         "maps": sections.maps(run),
         "videos": _videos(run),
+        "failures": sections.failures(run, numbers),
+        "diagnosis": diagnose(run.metrics.get("finetune", [])),
+        "is_finetuned": "finetune" in run.metrics,
         "tables": sections.group_tables(run, numbers),
         "config": _pretty(run.config),
         "manifest": _pretty(run.manifest),

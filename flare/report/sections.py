@@ -5,6 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from flare.evaluation.failures import failure_of
 from flare.report.charts import Series, line_chart, stacked_bar, whisker
 from flare.report.data import AFTER, BEFORE, RunData
 from flare.report.maps import episode_map
@@ -212,6 +213,24 @@ def group_tables(run: RunData, numbers: ShownNumbers) -> list[Record]:
     return tables
 
 
+def failures(run: RunData, numbers: ShownNumbers) -> list[Record]:
+    """Return a row per kind of failure: its share of all episodes in each evaluation, examples."""
+    rows: dict[str, Record] = {}
+    for stage in (BEFORE, AFTER):
+        for group in run.summaries.get(stage, {}).get("failures", []):
+            row = rows.setdefault(group["kind"], {"name": group["kind"]})
+            key, css = f"{stage}.failures.{group['kind']}", "s0" if stage == BEFORE else "s1"
+            row[stage] = {
+                "main": numbers.percent(f"{key}.share", group["share"]),
+                "interval": numbers.percent_interval(key, group),
+                "whisker": Markup(whisker(group["low"], group["share"], group["high"], css)),
+            }
+            row[f"{stage}_rate"] = group["share"]
+            row[f"{stage}_episodes"] = ", ".join(str(e) for e in group["episodes"])
+    last = AFTER if AFTER in run.summaries else BEFORE
+    return sorted(rows.values(), key=lambda row: -float(row.get(f"{last}_rate", 0.0)))
+
+
 def _row(
     label: str, note: str, run: RunData, cell: Callable[[Record, str], Markup | Record]
 ) -> Record:
@@ -296,6 +315,7 @@ def _map_card(record: Record, house: Record) -> Record:
         "house": record["house"],
         "instruction": record["instruction"],
         "success": record["success"],
+        "failure": failure_of(record),
         "end": {"done": "done", "limit": "step limit", "fault": "fault"}[record["end"]],
         "length": record["length"],
         "expert_length": record["expert_length"] if record["expert_length"] >= 0 else None,

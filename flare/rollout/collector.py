@@ -156,11 +156,14 @@ class Collector:
         vocabulary: Tokenizer,
         config: CollectorConfig,
         on_episode: Callable[[FinishedEpisode], None],
+        first_env: int = 0,
     ) -> None:
+        """first_env: number of the first world among those of all processes; keys what is drawn."""
         self.worlds, self.mixture, self.sampler = worlds, sampler.mixture, sampler
         self.policy, self.vocabulary, self.config = policy, vocabulary, config
         self._done = worlds.action_names.index("done")
         self.on_episode = on_episode
+        self._ids = first_env + np.arange(worlds.num_envs)
         self.device = policy.device
         n, t = worlds.num_envs, config.num_steps
         specs = rollout_specs(
@@ -200,6 +203,17 @@ class Collector:
         self._shortest = np.zeros(n, np.float32)
         self._reward_sum = np.zeros(n, np.float64)
 
+    def byte_plan(self) -> dict[str, int]:
+        """Bytes of what a rollout is kept in, which is all allocated."""
+        frames = self._arrays["frames"].nbytes
+        cached = (self.cache.keys, self.cache.values)
+        return {
+            "frames": frames,
+            "other steps' arrays": self.buffer.num_bytes - frames,
+            "features": self._features.nbytes,
+            "keys and values": sum(array.nbytes for array in cached),
+        }
+
     def start(self) -> None:
         """Begin the first episode of every world, at slot 0."""
         self._begin(np.arange(self.worlds.num_envs), slot=0)
@@ -207,12 +221,12 @@ class Collector:
     def _begin(self, envs: NDArray[np.int64], slot: int) -> None:
         """Start the episode that self.episode names in the listed envs; observations go to slot."""
         a = self._arrays
-        episodes = self.sampler.sample(envs, self.episode[envs])
+        episodes = self.sampler.sample(self._ids[envs], self.episode[envs])
         self.worlds.reset(
             envs.astype(np.int32), episodes.specs, a["frames"][slot], a["facts"][slot]
         )
         if isinstance(self.worlds, LoadsAhead):
-            coming = self.sampler.sample(envs, self.episode[envs] + 1)
+            coming = self.sampler.sample(self._ids[envs], self.episode[envs] + 1)
             self.worlds.announce(envs.astype(np.int32), coming.specs)
         self.shaping.begin(envs, a["facts"][slot])
         a["tokens"][slot, envs] = self.vocabulary.encode(episodes.instructions)
@@ -252,7 +266,7 @@ class Collector:
         if self.config.augment:
             chosen = np.arange(self.worlds.num_envs) if envs is None else envs
             draws = self.policy.draw_augmentations(
-                self.sampler.seed, chosen, self.episode[chosen], call=self.calls
+                self.sampler.seed, self._ids[chosen], self.episode[chosen], call=self.calls
             )
         if envs is None:
             self._features[slot] = self._encode_frames(torch.from_numpy(frames), draws)
@@ -272,7 +286,7 @@ class Collector:
                 self._encode(t)
                 self.calls += 1
                 uniforms = keyed_uniform(
-                    self.sampler.seed, envs, self.episode, a["facts"][t]["step"], _ACTION_DRAW
+                    self.sampler.seed, self._ids, self.episode, a["facts"][t]["step"], _ACTION_DRAW
                 )
                 out = self._act(
                     self._observation(t), torch.from_numpy(uniforms),
@@ -347,7 +361,7 @@ class Collector:
     def _record(self, env: int, t: int, judged: Judgement) -> FinishedEpisode:
         fact = self._arrays["facts"][t + 1, env]
         return FinishedEpisode(
-            env=env,
+            env=int(self._ids[env]),
             episode=int(self.episode[env]),
             house=int(fact["house"]),
             task=self.mixture.task_of(int(fact["task"])).name,
@@ -430,7 +444,7 @@ class Collector:
             )
         self.episode = state["episode"].numpy().copy()
         self.calls = int(state["calls"])
-        episodes = self.sampler.sample(envs, self.episode)
+        episodes = self.sampler.sample(self._ids, self.episode)
         a = self._arrays
         try:
             self.worlds.restore(

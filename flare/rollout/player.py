@@ -59,9 +59,16 @@ class PlayedEpisode:
     collisions: int
     failed_actions: int  # as the original counts them: every pickup is one, and a wrong done
     first_seen: int | None  # step at which a target first was in the image, at any distance
+    first_visible: int | None  # step at which one first was visible from within 2 m
+    first_held: int | None  # step at which one first was in the hand
     metrics: dict[str, float]  # of its task
     trajectory: NDArray[np.float32]  # [length + 1, 3] x m, z m, yaw deg
     actions: NDArray[np.int64]  # [length] policy action ids
+
+
+# Facts whose first step is kept, and what it is called.
+_FIRST = {"target_in_view": "first_seen", "target_visible": "first_visible",
+          "holds_target": "first_held"}  # fmt: skip
 
 
 class _Recorder:
@@ -73,13 +80,15 @@ class _Recorder:
         self.reward_sum = np.zeros(num_envs, np.float64)
         self.collisions = np.zeros(num_envs, np.int64)
         self.failed_actions = np.zeros(num_envs, np.int64)
-        self.first_seen = np.full(num_envs, -1, np.int64)
+        # First steps at which a fact about the targets held, -1 before.
+        self.first = {fact: np.full(num_envs, -1, np.int64) for fact in _FIRST}
 
     def begin(self, worlds: NDArray[np.int64], facts: NDArray[Any]) -> None:
         self.reward_sum[worlds] = 0.0
         self.collisions[worlds] = 0
         self.failed_actions[worlds] = 0
-        self.first_seen[worlds] = -1
+        for first in self.first.values():
+            first[worlds] = -1
         self._observe(worlds, facts)
 
     def step(
@@ -101,8 +110,9 @@ class _Recorder:
         self.poses[step, worlds, 0] = rows["position"][:, 0]
         self.poses[step, worlds, 1] = rows["position"][:, 2]
         self.poses[step, worlds, 2] = rows["yaw_deg"]
-        seen = (rows["target_in_view"] != 0) & (self.first_seen[worlds] < 0)
-        self.first_seen[worlds[seen]] = step[seen]
+        for fact, first in self.first.items():
+            now = (rows[fact] != 0) & (first[worlds] < 0)
+            first[worlds[now]] = step[now]
 
     def finish(
         self,
@@ -115,7 +125,7 @@ class _Recorder:
         end: str,
     ) -> PlayedEpisode:
         length = int(fact["step"])
-        first_seen = int(self.first_seen[world])
+        first = {name: int(steps[world]) for name, steps in self.first.items()}
         actions = self.actions[:length, world].copy()
         return PlayedEpisode(
             episode=episode,
@@ -127,7 +137,7 @@ class _Recorder:
             travelled=float(fact["travelled"]),
             collisions=int(self.collisions[world]),
             failed_actions=int(self.failed_actions[world]),
-            first_seen=first_seen if first_seen >= 0 else None,
+            **{name: first[fact] if first[fact] >= 0 else None for fact, name in _FIRST.items()},
             metrics=task.metrics(fact, tuple(action_names[action] for action in actions)),
             trajectory=self.poses[: length + 1, world].copy(),
             actions=actions,

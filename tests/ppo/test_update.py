@@ -1,6 +1,7 @@
 """The update against a loop written out by hand, its phases, and its refusals."""
 
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -262,14 +263,31 @@ def test_learning_rates_follow_progress():
     assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([0.75e-4, 0.75e-3])
 
 
-def test_update_refuses_a_loss_that_is_not_finite_and_keeps_the_weights():
+def test_a_loss_that_is_not_finite_moves_nothing_and_is_told():
     policy = tiny_policy()
     rollout = simulate_rollout(policy, steps=4, envs=4, carry=False, seed=14)
     rollout.returns[1, 1] = float("inf")
     before = _parameters(policy.parameters())
-    with pytest.raises(UserError, match="gradient step 1 of a PPO update has loss inf"):
-        _update(policy, rollout, flare_preset())
+    stats = _update(policy, rollout, flare_preset())
+    assert (stats["skipped"], stats["gradient_steps"]) == (1.0, 0.0)
+    assert math.isnan(stats["grad_norm"]) and math.isnan(stats["first_epoch_ratio_max_error"])
     assert _equal(before, _parameters(policy.parameters()))
+
+
+def test_steps_before_the_one_that_is_not_finite_count():
+    """Of two minibatches the second cannot be learnt from."""
+    policy = tiny_policy()
+    rollout = simulate_rollout(policy, steps=4, envs=4, carry=False, seed=14)
+    config = replace(flare_preset(), critic_warmup_steps=0, num_minibatches=2, num_epochs=1)
+    alone, half = copy.deepcopy(policy), replace(rollout, valid=rollout.valid.clone())
+    half.valid[:, 2:] = False
+    rollout.returns[1, 3] = float("nan")
+    stats = _update(policy, rollout, config)
+    wanted = _update(alone, half, config)
+    assert (stats["skipped"], stats["gradient_steps"], wanted["skipped"]) == (1.0, 1.0, 0.0)
+    assert stats["policy_loss"] == pytest.approx(wanted["policy_loss"], abs=1e-6)
+    for ours, theirs in zip(policy.parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-7)
 
 
 def test_update_refuses_more_minibatches_than_environments():

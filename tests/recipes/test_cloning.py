@@ -19,7 +19,8 @@ from flare.houses.files import write_houses
 from flare.houses.generator import GeneratorConfig, generate_house
 from flare.metrics import read_records
 from flare.policy.config import small_preset
-from flare.recipes.cloning import Cloner, CloningConfig, Ranks
+from flare.ranks import Ranks
+from flare.recipes.cloning import Cloner, CloningConfig
 from flare.specs import ACTION_NAMES, CameraSpec
 from flare.tasks.instructions import Vocabulary
 from flare.tasks.privileged import NUM_PRIVILEGED

@@ -1,105 +1,162 @@
+"""``flare finetune`` as several processes: the curve of one with all worlds, and its resume."""
+
 import contextlib
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
 
-from flare.agent import AgentConfig
-from flare.assembly import TaskConfig, WorldConfig, load_house_file
-from flare.checkpoint import load_checkpoint
-from flare.config import from_dict
-from flare.errors import UserError
+from flare import cli
+from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from flare.config import to_dict
 from flare.houses.files import write_houses
-from flare.ppo.config import PPOConfig, demo_preset
-from flare.recipes.finetune import FinetuneConfig, Finetuner, with_preset
 from flare.recipes.pretrain import make_agent
-from flare.rollout.collector import CollectorConfig
-from flare.run_folder import RunFolder, make_manifest
-from flare.specs import CameraSpec
-from flare.tasks.sampler import SamplerConfig
+from tests.recipes.test_finetuner import TASK, WORLD
 from tests.worlds.two_rooms import two_rooms
 
-GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
-TASK = TaskConfig(max_steps=6, sampler=SamplerConfig(target_types=("Sofa",)))
-WORLD = WorldConfig(num_envs=4, num_threads=1, camera=CameraSpec(width=42, height=24)).for_tasks(
-    TASK.build()
-)
 
-
-def test_the_flare_preset_carries_the_originals_numbers():
-    config = with_preset(FinetuneConfig(preset="flare"))
-    ppo, collector = config.ppo, config.collector
-    assert (ppo.num_epochs, ppo.num_minibatches, ppo.clip_coef) == (4, 1, 0.1)
-    assert (ppo.actor_learning_rate, ppo.critic_learning_rate, ppo.adam_eps) == (2e-5, 2e-5, 1e-8)
-    assert (ppo.value_loss_coef, ppo.entropy_coef, ppo.max_grad_norm) == (0.5, 0.0, 0.5)
-    assert not ppo.normalize_advantages
-    assert ppo.critic_warmup_steps == 200_000
-    assert (collector.num_steps, collector.gamma, collector.gae_lambda) == (128, 0.99, 0.95)
-    assert (collector.memory, collector.truncation_is_terminal) == ("reset", True)
-    assert collector.compat_sensors
-
-
-def test_the_demo_preset_and_none():
-    assert with_preset(FinetuneConfig(preset="demo")).ppo == demo_preset()
-    plain = FinetuneConfig()
-    assert with_preset(plain) is plain
-
-
-@contextlib.contextmanager
-def tuner_of(folder, houses, config, agent, *, checkpoint=None):
-    """A run in a folder, new or going on from a checkpoint; the weights are always the same."""
-    run = RunFolder(folder)
-    if checkpoint is None:
-        run = RunFolder.create(folder.parent, folder.name, prefix="finetune")
-        run.describe(config, make_manifest(recipe="finetune", seed=0, inputs={}))
+@pytest.fixture
+def start(tmp_path):
+    """A checkpoint to start from, and the words of a run."""
+    houses = tmp_path / "houses.jsonl.gz"
+    write_houses(houses, [json.loads(two_rooms())])
+    agent = make_agent(WORLD, TASK, ("Sofa",), "tower")
     torch.manual_seed(0)
-    tuner = Finetuner(agent=agent, policy=agent.build(),
-                      houses=load_house_file(houses), config=config, run=run)  # fmt: skip
-    if checkpoint is None:
-        tuner.start()
-    else:
-        tuner.resume(checkpoint)
-    with contextlib.closing(tuner):
-        yield tuner
+    checkpoint = Checkpoint(
+        step=0, stage="pretrain", model=agent.build().state_dict(), policy=to_dict(agent),
+        recipe={}, trainer={}, metrics={},
+    )  # fmt: skip
+    save_checkpoint(tmp_path / "start", checkpoint)
+    return [
+        "--checkpoint", tmp_path / "start", "--houses", houses, "--runs", tmp_path,
+        "--num-threads", 1, "--world.num-threads", 1, "--task.max-steps", 6,
+        "--task.sampler.target-types", "Sofa", "--collector.num-steps", 7, "--ppo.num-epochs", 2,
+        "--ppo.critic-warmup-steps", 30, "--ppo.normalize-advantages",
+        "--ppo.actor-learning-rate", 1e-3, "--ppo.critic-learning-rate", 1e-3,
+    ]  # fmt: skip
+
+
+def launch(num_processes, words):
+    """A fine-tuning of several processes, as torchrun starts them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = []
+    for rank in range(num_processes):
+        names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": num_processes,
+                 "LOCAL_WORLD_SIZE": num_processes, "MASTER_ADDR": "127.0.0.1",
+                 "MASTER_PORT": port, "OMP_NUM_THREADS": 1}  # fmt: skip
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "flare", "finetune", *map(str, words)],
+                env=os.environ | {k: str(v) for k, v in names.items()},
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )
+        )  # fmt: skip
+    return processes
+
+
+def finish(processes, code=0):
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [code] * len(processes), outputs
+    return outputs
+
+
+def curve(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def numbers(record):
-    return {name: value for name, value in record.items() if name != "time"}
+    return {k: v for k, v in record.items() if k not in ("time", "stage") and v is not None}
 
 
-@pytest.mark.parametrize(
-    ("critic", "memory"), [("facts", "carry"), ("tower", "carry"), ("tower", "reset")]
-)
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
-def test_a_resumed_run_equals_an_uninterrupted_one(device, precision, critic, memory, tmp_path):
-    houses = tmp_path / "houses.jsonl.gz"
-    write_houses(houses, [json.loads(two_rooms())])
-    agent = make_agent(WORLD, TASK, ("Sofa",), critic)
-    config = FinetuneConfig(
-        houses=houses, device=device, precision=precision, world=WORLD, task=TASK, total_steps=144,
-        collector=CollectorConfig(num_steps=9, memory=memory),
-        ppo=PPOConfig(num_epochs=2, critic_warmup_steps=20),
-    )  # fmt: skip
-    with tuner_of(tmp_path / "whole", houses, config, agent) as tuner:
-        expected = [numbers(tuner.iterate()) for _ in range(4)]
-        wanted = load_checkpoint(tuner.save())
-    with tuner_of(tmp_path / "cut", houses, config, agent) as tuner:
-        got = [numbers(tuner.iterate()) for _ in range(2)]
-        checkpoint = load_checkpoint(tuner.save())
-    assert from_dict(checkpoint.policy, AgentConfig, file=tmp_path) == agent
-    with tuner_of(tmp_path / "cut", houses, config, agent, checkpoint=checkpoint) as tuner:
-        got += [numbers(tuner.iterate()) for _ in range(2)]
-        assert tuner.policy.device.type == device
-        assert tuner.policy.feature_dtype == getattr(torch, precision)
-        final = load_checkpoint(tuner.save())
-    assert json.dumps(got) == json.dumps(expected)
-    assert expected[-1]["first_epoch_ratio_max_error"] < (1e-4 if precision == "float32" else 0.1)
-    assert all(torch.equal(final.model[name], t) for name, t in wanted.model.items())
-    assert {t.dtype for t in wanted.model.values() if t.is_floating_point()} == {torch.float32}
+def test_two_processes_are_one_with_twice_the_worlds(start, tmp_path):
+    words = [*start, "--total-steps", 8 * 7 * 4]
+    both = launch(2, [*words, "--name", "two", "--world.num-envs", 4])
+    (one,) = finish(launch(1, [*words, "--name", "one", "--world.num-envs", 8]))
+    outputs = finish(both)
+    assert "finetune" in one and "saved" in outputs[0] and outputs[1] == ""
+    pairs = list(zip(curve(tmp_path / "one"), curve(tmp_path / "two"), strict=True))
+    assert len(pairs) == 4
+    for ours, theirs in pairs:
+        assert numbers(ours).keys() == numbers(theirs).keys()
+        for name, value in numbers(ours).items():
+            assert numbers(theirs)[name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
+    logs = [
+        (tmp_path / name / "episodes.jsonl").read_text().splitlines() for name in ("one", "two")
+    ]
+    assert sorted(logs[0]) == sorted(logs[1])
+    weights = [load_checkpoint(tmp_path / name).model for name in ("one", "two")]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=1e-4)
 
 
-def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="PyTorch finds no GPU"):
-        FinetuneConfig(device="cuda")
+def test_several_processes_stop_together_and_go_on_as_if_they_had_not(start, tmp_path):
+    words = [*start, "--world.num-envs", 2, "--total-steps", 2 * 2 * 7 * 60]
+    whole = launch(2, [*words, "--name", "whole"])
+    cut = launch(2, [*words, "--name", "cut"])
+    lines = tmp_path / "cut" / "metrics.jsonl"
+    limit = time.monotonic() + 100
+    while not lines.exists() or len(lines.read_text().splitlines()) < 3:
+        assert time.monotonic() < limit and cut[0].poll() is None
+        time.sleep(0.02)
+    cut[1].send_signal(signal.SIGTERM)  # one of them is told
+    finish(cut, 130)
+    assert 3 <= len(curve(tmp_path / "cut")) < 60
+    finish(launch(2, ["--resume", tmp_path / "cut"]))
+    finish(whole)
+    found, wanted = (
+        [numbers(record) for record in curve(tmp_path / name)] for name in ("cut", "whole")
+    )
+    assert found == wanted
+    ours, theirs = (load_checkpoint(tmp_path / name).model for name in ("cut", "whole"))
+    assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
+    (output,) = finish(launch(1, ["--resume", tmp_path / "cut"]), 2)
+    assert "was not saved by 1 processes" in output
+
+
+def _ranks_of(agent):
+    """Process ids of the trainers that a torchrun has started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if parent == agent.pid and b"flare" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def test_torchrun_starts_again_from_the_last_checkpoint_when_a_process_dies(start, tmp_path):
+    words = [*start, "--world.num-envs", 2, "--total-steps", 2 * 2 * 7 * 40]
+    words += ["--checkpoint-every", 5]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+                "--max-restarts", "1", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0",
+                "-m", "flare", "finetune"]  # fmt: skip
+    run = subprocess.Popen([*torchrun, *map(str, [*words, "--name", "killed"])],
+                           env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    lines = tmp_path / "killed" / "metrics.jsonl"
+    limit = time.monotonic() + 100
+    while not lines.exists() or len(lines.read_text().splitlines()) < 7:
+        assert time.monotonic() < limit and run.poll() is None, run.communicate()[0]
+        time.sleep(0.02)
+    os.kill(_ranks_of(run)[1], signal.SIGKILL)
+    finish([run])
+    finish(launch(2, [*words, "--name", "whole"]))
+    found, wanted = (
+        [numbers(record) for record in curve(tmp_path / name)] for name in ("killed", "whole")
+    )
+    assert found == wanted
+
+
+def test_a_restart_without_a_name_says_what_to_do(start, monkeypatch, capsys):
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert cli.main(["finetune", *map(str, start)]) == 2
+    assert "give --name, or start again with --resume RUN" in capsys.readouterr().err

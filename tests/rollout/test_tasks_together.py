@@ -1,6 +1,7 @@
 """Several tasks in one collector, one player, one evaluation file."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from flare.houses.files import write_houses
 from flare.houses.generator import GeneratorConfig, generate_house
 from flare.recipes.pretrain import make_agent
 from flare.rollout.collector import Collector, CollectorConfig
+from flare.rollout.player import ExpertActor, play_episodes
 from flare.specs import CameraSpec
 from flare.tasks.registry import TAGS
 from flare.tasks.rewards import RewardConfig
@@ -117,3 +119,25 @@ def test_an_evaluation_of_several_tasks_has_a_table_of_each(houses, documents, t
     assert "coverage" not in groups["Fetch"]["metrics"]
     with pytest.raises(UserError, match=r"task\.names"):
         load_frozen(tmp_path / "episodes.jsonl", file, TaskConfig(names=("RoomNav",)).build())
+
+
+def test_what_happened_to_the_targets_and_when(houses):
+    """The expert's targets are seen before they are near, and in the hand once pickup was tried."""
+    task = replace(TASK, max_steps=300)
+    worlds, mixture = make_worlds(houses, WORLD), task.build()
+    episodes = make_sampler(houses, task, 5).sample(np.zeros(40, np.int64), np.arange(40))
+    played = play_episodes(worlds, mixture, episodes, ExpertActor(worlds),
+                           num_actions=len(WORLD.action_names))  # fmt: skip
+    pickup = WORLD.action_names.index("pickup")
+    kinds = set()
+    for episode in (e for e in played if e.success):
+        kinds.add(episode.task)
+        if episode.task in ("PickUp", "Fetch"):
+            assert episode.actions[episode.first_held - 1] == pickup
+        else:
+            assert episode.first_held is None
+        if episode.task == "ObjectNav":
+            assert episode.first_seen <= episode.first_visible <= episode.length
+        if episode.task in ("RoomNav", "RoomVisit"):
+            assert episode.first_seen is None and episode.first_visible is None
+    assert kinds == set(NAMES)

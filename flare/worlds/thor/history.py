@@ -1,5 +1,7 @@
 """What every env has played since its start: with it AI2-THOR can be brought back to a state."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,22 +12,19 @@ _STATE_BYTES = WORLD_STATE_BYTES + 4 + MAX_HISTORY  # the core's state, a length
 
 
 class History:
-    """Actions of N running episodes, as many as a saved state can hold."""
+    """Actions of N running episodes."""
 
     def __init__(self, num_envs: int) -> None:
-        self._actions = np.zeros((num_envs, MAX_HISTORY), np.uint8)
-        self._length = np.zeros(num_envs, np.int32)  # also of those that did not fit
+        self._played = [bytearray() for _ in range(num_envs)]
 
     def begin(self, env: int, actions: NDArray[np.uint8]) -> None:
         """An episode starts in which these [K] were played already."""
-        self._length[env] = len(actions)
-        self._actions[env, : len(actions)] = actions
+        self._played[env] = bytearray(actions.tobytes())
 
-    def add(self, envs: NDArray[np.int64], ids: NDArray[np.int32]) -> None:
+    def add(self, envs: Sequence[int], ids: Sequence[int]) -> None:
         """Remember what these envs play now; ``ids`` [N] are the core's."""
-        short = envs[self._length[envs] < MAX_HISTORY]
-        self._actions[short, self._length[short]] = ids[short]
-        self._length[envs] += 1
+        for env in envs:
+            self._played[env].append(ids[env])
 
     def pack(self, core: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """[N, B] bytes of states [N, WORLD_STATE_BYTES] of the core and what led to them.
@@ -33,12 +32,14 @@ class History:
         Raises:
             FlareError: an episode is too long.
         """
-        if int(self._length.max()) > MAX_HISTORY:
+        if max(len(row) for row in self._played) > MAX_HISTORY:
             raise FlareError(f"an episode of more than {MAX_HISTORY} actions cannot be saved")
-        lengths = np.ascontiguousarray(self._length).view(np.uint8).reshape(len(core), 4)
-        played = np.arange(MAX_HISTORY) < self._length[:, None]
-        actions = np.where(played, self._actions, 0)
-        return np.concatenate([core, lengths, actions], axis=1).astype(np.uint8)
+        states = np.zeros((len(core), _STATE_BYTES), np.uint8)
+        states[:, :WORLD_STATE_BYTES] = core
+        for state, row in zip(states, self._played, strict=True):
+            led_here = np.int32(len(row)).tobytes() + row
+            state[WORLD_STATE_BYTES:][: len(led_here)] = np.frombuffer(led_here, np.uint8)
+        return states
 
     def unpack(
         self, states: NDArray[np.uint8], count: int

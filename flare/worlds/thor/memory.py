@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flare.rollout.buffers import find_shared
+from flare.rollout.buffers import SharedPlace, find_shared
 from flare.worlds.embedded import House
 from flare.worlds.thor_worker.channel import MAX_MEMORIES, Channel, channel_bytes
 
@@ -77,6 +77,8 @@ class FrameMemory:
         mapped = mmap.mmap(self._own.fd, self._own.num_bytes)
         self._staging = np.frombuffer(mapped, np.uint8).reshape(shape)
         self._rows: dict[int, int] = {}  # of a buffer's token
+        # The buffer of the last call: what its frames are views of, its address, its row.
+        self._last: tuple[Any, int, int] = (None, 0, OWN)
         self._write(OWN, self._own.fd, self._own.num_bytes)
 
     def _write(self, row: int, fd: int, num_bytes: int) -> None:
@@ -84,19 +86,26 @@ class FrameMemory:
         entry["fd"], entry["size"] = fd, num_bytes
         entry["generation"] += 1
 
-    def place(
-        self, frames: NDArray[np.uint8], envs: NDArray[np.integer[Any]]
-    ) -> tuple[int, list[int]]:
+    def place(self, frames: NDArray[np.uint8], envs: Sequence[int]) -> tuple[int, list[int]]:
         """Row of the memory, 0 for our own, and byte offset of each env's frames."""
-        place = find_shared(frames)
-        if place is None:
-            return OWN, (envs * self._frame_bytes).tolist()
+        base, address, row = self._last
+        if base is None or frames.base is not base:
+            place = find_shared(frames)
+            if place is None:
+                return OWN, [env * self._frame_bytes for env in envs]
+            address = frames.ctypes.data - place.offset
+            row = self._row_of(place)
+            self._last = (frames.base, address, row)
+        start = frames.__array_interface__["data"][0] - address
+        return row, [start + env * self._frame_bytes for env in envs]
+
+    def _row_of(self, place: SharedPlace) -> int:
         if place.token not in self._rows:
             if len(self._rows) == MAX_MEMORIES - 1:
                 self._rows.clear()
             self._rows[place.token] = row = 1 + len(self._rows)
             self._write(row, place.fd, place.num_bytes)
-        return self._rows[place.token], (place.offset + envs * self._frame_bytes).tolist()
+        return self._rows[place.token]
 
     def collect(self, frames: NDArray[np.uint8], envs: NDArray[np.integer[Any]]) -> None:
         """Copy what was written into our own memory to where the caller wants it."""

@@ -90,6 +90,7 @@ class ThorWorlds(HouseWorlds[House]):
         self._faulted = np.zeros(num_envs, np.bool_)
         self._has_no_start = np.zeros(num_envs, np.bool_)  # its reset failed
         self._history = History(num_envs)
+        self._report_rows = np.zeros(num_envs, REPORT_DTYPE)
         self._ahead = ThreadPoolExecutor(max_workers=1)
         self._needs_start = np.ones(num_envs, np.bool_)
 
@@ -171,7 +172,7 @@ class ThorWorlds(HouseWorlds[House]):
         wanted = [True] * self._num_envs if draw is None else draw.tolist()
         memory = self._request(envs, workers, STEP, frames, wanted, ids)
         # While they work: nobody waits for any of this.
-        self._history.add(envs, ids)
+        self._history.add(envs.tolist(), ids.tolist())
         self._pool.pump(is_urgent=False)
         self._loader.feed_spares()
         lost = self._pool.wait(workers, self.config.step_timeout)
@@ -352,7 +353,7 @@ class ThorWorlds(HouseWorlds[House]):
         ids: NDArray[np.int32] | None = None,
     ) -> int:
         """Send one command to the workers of these envs; returns the memory their frames go to."""
-        memory, offsets = self._frames.place(frames, envs)
+        memory, offsets = self._frames.place(frames, envs.tolist())
         actions = [0] * self._num_envs if ids is None else ids.tolist()
         for env, worker, offset in zip(envs.tolist(), workers, offsets, strict=True):
             worker.request_step(command, actions[env], draw[env], memory, offset)
@@ -376,14 +377,17 @@ class ThorWorlds(HouseWorlds[House]):
         return self._loader.worker_of.index(worker)
 
     def _reports(self, envs: NDArray[np.integer[Any]]) -> NDArray[np.void]:
-        return self._channel.reports[[worker.index for worker in self._workers_of(envs)]]
+        workers = self._workers_of(envs)
+        for row, worker in enumerate(workers):
+            self._report_rows[row] = self._channel.reports[worker.index]
+        return self._report_rows[: len(workers)]
 
     def _follow(
         self, envs: NDArray[np.int64], ids: NDArray[np.int32], facts: NDArray[np.void]
     ) -> None:
         """Facts from what the workers report; a report that is nonsense is a fault."""
         fit = self._core.follow(envs.astype(np.int32), ids[envs], self._reports(envs), facts)
-        for env in envs[~fit].tolist():
+        for env in [] if fit.all() else envs[~fit].tolist():
             self._drop_nonsense(env)
 
 

@@ -127,6 +127,10 @@ class Channel:
         start = worker * BOX_DTYPE.itemsize
         _REQUEST.pack_into(self._box_bytes, start, command, action, draw, memory, offset)
 
+    def read_step(self, worker: int) -> tuple[int, ...]:
+        """What ``write_step`` wrote after the worker's number."""
+        return _REQUEST.unpack_from(self._box_bytes, worker * BOX_DTYPE.itemsize)
+
     def request(self, worker: int) -> None:
         """Wake a worker to do what its box says."""
         word = self.requested[worker]

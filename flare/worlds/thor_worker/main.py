@@ -98,17 +98,13 @@ class Worker:
 
     def _serve(self, player: Player) -> bool:
         ch.wait_request(self._channel, self._index, self._config["trainer"])
-        box = self._box
-        command = int(box["command"])
+        command, action, draw, memory, offset = self._channel.read_step(self._index)
         if command == ch.LOAD:
-            player.load(box, self._houses.get)
+            player.load(self._box, self._houses.get)
         elif command in (ch.STEP, ch.PRESENT):
-            frames = None
-            if box["draw"]:
-                frames = self._memories.frames(int(box["memory"]), int(box["offset"]))
-            action = int(box["action"]) if command == ch.STEP else None
-            player.step(action, self._report, frames)
-        box["status"] = ch.OK
+            frames = self._memories.frames(memory, offset) if draw else None
+            player.step(action if command == ch.STEP else None, self._report, frames)
+        self._box["status"] = ch.OK
         self._channel.finish(self._index, is_news=command == ch.LOAD)
         return command != ch.CLOSE
 
