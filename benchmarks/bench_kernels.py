@@ -32,7 +32,8 @@ from torch import Tensor
 
 from benchmarks.kernel_predictions import PREDICTIONS
 from benchmarks.kernel_timing import Step, Times, time_called, time_replayed
-from benchmarks.kernel_workloads import Workload, workloads
+from benchmarks.kernel_workload import Workload
+from benchmarks.kernel_workloads import workloads
 from benchmarks.run import Case, describe_machine, git
 from flare.atomic import atomic_write
 from flare.kernels._launch import use_backend

@@ -27,6 +27,7 @@ CHECKED = 3  # steps that both sides act before they are compared
 CONTEXT = 64  # steps that a memory holds when a step is timed; what they hold costs nothing
 ACT_ENVS = 8
 UPDATE_ENVS, UPDATE_STEPS = 4, 8
+FULL_SIZE = SpocConfig(critic="tower")
 SIZE = 1024  # of the floor's square product
 
 
@@ -136,17 +137,18 @@ def _products(flops: float) -> object:
 
 
 @contextlib.contextmanager
-def act_setup() -> Iterator[Contenders]:
-    """One step of ACT_ENVS environments, each CONTEXT steps into its episode."""
+def act_setup(
+    config: SpocConfig = FULL_SIZE, envs: int = ACT_ENVS, context: int = CONTEXT
+) -> Iterator[Contenders]:
+    """One step of some environments, each ``context`` steps into its episode."""
     torch.manual_seed(0)
-    config, envs = SpocConfig(critic="tower"), ACT_ENVS
     policy = Policy(config).eval()
     networks = original_towers(policy, envs, 500)
     inputs = _Inputs.random(config, CHECKED + 1, envs)
     half = Policy(config).eval()
     half.load_state_dict(policy.state_dict())
     half.to(torch.bfloat16)
-    caches = [p.new_cache(envs, CONTEXT + 2) for p in (policy, policy, half)]
+    caches = [p.new_cache(envs, context + 2) for p in (policy, policy, half)]
     maps = feature_maps(inputs.obs, policy)
     with torch.no_grad():
         for network in networks:
@@ -157,11 +159,11 @@ def act_setup() -> Iterator[Contenders]:
             rows = [n.step(encode_step(n, chunk, row), row.time_step) for n in networks]
             _assert_close(got.logits, rows[0][0])
             _assert_close(got.value, rows[1][1])
-    last, last_maps = replace(row, time_step=torch.full((envs,), CONTEXT)), chunk
+    last, last_maps = replace(row, time_step=torch.full((envs,), context)), chunk
     for cache in caches:
-        cache.load_lengths(torch.full((envs,), CONTEXT))
+        cache.load_lengths(torch.full((envs,), context))
     for network in networks:
-        network.counter = CONTEXT
+        network.counter = context
 
     def ours(index: int, p: Policy, with_value: bool = True) -> object:
         out = p.act(last, caches[index], None, with_value=with_value)
@@ -203,10 +205,11 @@ def act_setup() -> Iterator[Contenders]:
 
 
 @contextlib.contextmanager
-def update_setup() -> Iterator[Contenders]:
+def update_setup(
+    config: SpocConfig = FULL_SIZE, steps: int = UPDATE_STEPS, envs: int = UPDATE_ENVS
+) -> Iterator[Contenders]:
     """Forward and backward of both towers over a rollout."""
     torch.manual_seed(0)
-    config, steps, envs = SpocConfig(critic="tower"), UPDATE_STEPS, UPDATE_ENVS
     policy = Policy(config).eval()
     networks = original_towers(policy, envs, steps)
     inputs = _Inputs.random(config, steps, envs)

@@ -91,8 +91,9 @@ def test_a_backward_pass_of_ours_that_fails_leaves_the_forward_pass(on_cpu, tmp_
 def test_predictions_name_workloads_and_directions_that_are_measured():
     directions = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmarks.kernel_workloads._is_gpu", lambda device: True)
-        patch.setattr("benchmarks.kernel_workloads._compiled", lambda call: call)
+        for module in ("attention_workloads", "row_workloads", "kernel_workloads"):
+            patch.setattr(f"benchmarks.{module}.is_gpu", lambda device: True)
+            patch.setattr(f"benchmarks.{module}.compiled", lambda call: call)
         for work in workloads(CPU):
             kinds = {"forward", "forward called", "both", "backward called"}
             directions[work.name] = kinds if work.is_launch_bound else {"forward", "backward"}
