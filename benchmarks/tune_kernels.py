@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
 
@@ -31,7 +30,7 @@ from torch import Tensor
 
 from benchmarks.kernel_timing import time_replayed
 from flare.kernels import attention, decode_attention, pool_attention
-from flare.kernels._launch import Config, cdiv, launch, use_backend
+from flare.kernels._launch import Config, Launch, cdiv, launch, recording, use_backend
 
 Args = Mapping[str, object]
 Kernel = Any  # of Triton
@@ -57,9 +56,6 @@ CANDIDATES: dict[str, list[Config]] = {
     "attention_fwd_kernel": _configs(
         TILE, (64, 64, 4, 2), (64, 64, 4, 2, 128), (64, 64, 4, 3), (64, 64, 4, 3, 128),
         (64, 32, 4, 3), (64, 32, 4, 3, 80), (64, 32, 4, 4), (128, 64, 8, 3), (128, 64, 8, 3, 128),
-    ) + _configs(
-        (*TILE, "AHEAD"), (64, 64, 1, 4, 2), (64, 64, 1, 4, 3), (64, 32, 1, 4, 3),
-        (64, 32, 1, 4, 4), (128, 64, 1, 8, 3),
     ),
     "attention_dq_kernel": _configs(
         TILE, (64, 64, 4, 2), (64, 64, 4, 2, 128), (64, 64, 4, 3), (64, 64, 4, 3, 128),
@@ -88,8 +84,6 @@ class Shape:
     """A call that launches some of the kernels above."""
 
     name: str
-    module: Any
-    """Whose ``launch`` is watched."""
     call: Callable[[int], object]
     """Of a number of rows, with new inputs."""
     rows: int
@@ -135,30 +129,25 @@ def _pool(rows: int) -> object:
 def shapes() -> Iterator[Shape]:
     """What the policy asks for: fusion, vision transformer, decoder, a step's decoder, last row."""
     if DEVICE.type != "cuda":
-        yield Shape("episodes 1x20x1", attention, _attention(20, 1, True), 1, 1)
-        yield Shape("decode 1x5", decode_attention, _decode(5), 1, 1)
+        yield Shape("episodes 1x20x1", _attention(20, 1, True), 1, 1)
+        yield Shape("decode 1x5", _decode(5), 1, 1)
         return
-    yield Shape("attention 4096x181x8", attention, _attention(181, 8), 4096, 2)
-    yield Shape("attention 512x181x8", attention, _attention(181, 8), 512)
-    yield Shape("attention 64x433x6", attention, _attention(433, 6), 64, 8)
-    yield Shape("attention 16x433x6", attention, _attention(433, 6), 16, 16)
-    yield Shape("episodes 32x128x8", attention, _attention(128, 8, True), 32, 16)
+    yield Shape("attention 4096x181x8", _attention(181, 8), 4096, 2)
+    yield Shape("attention 512x181x8", _attention(181, 8), 512)
+    yield Shape("attention 64x433x6", _attention(433, 6), 64, 8)
+    yield Shape("attention 16x433x6", _attention(433, 6), 16, 16)
+    yield Shape("episodes 32x128x8", _attention(128, 8, True), 32, 16)
     for rows, keys in ((8, 129), (32, 129), (64, 129), (64, 1000)):
-        yield Shape(f"decode {rows}x{keys}", decode_attention, _decode(keys), rows)
-    yield Shape("pool 4096x181", pool_attention, _pool, 4096, 2)
+        yield Shape(f"decode {rows}x{keys}", _decode(keys), rows)
+    yield Shape("pool 4096x181", _pool, 4096, 2)
 
 
-def launches_of(shape: Shape, rows: int) -> list[tuple[Kernel, Args, Config]]:
-    """What one call launches: kernel, arguments, the table's sizes."""
-    found: list[tuple[Kernel, Args, Config]] = []
-
-    def watch(kernel: Kernel, grid: tuple[int, ...], args: Args, config: Config) -> None:
-        launch(kernel, grid, args, config)
-        found.append((kernel, args, config))
-
-    with use_backend("triton"), patch.object(shape.module, "launch", watch):
+def launches_of(shape: Shape, rows: int) -> list[Launch]:
+    """What one call launches, with the table's sizes."""
+    target = torch.cuda.get_device_capability() if DEVICE.type == "cuda" else (9, 0)
+    with use_backend("triton"), recording(target, runs=True) as record:
         shape.call(rows)
-    return found
+    return record.launches
 
 
 def grid_of(name: str, args: Args, config: Config, rows: int) -> tuple[int]:
@@ -190,12 +179,13 @@ def candidates(name: str, own: Config) -> list[Config]:
 def tune(shape: Shape, rows: int) -> Iterator[dict[str, Any]]:
     """Times of all candidates of the kernels that a shape launches."""
     sets = [launches_of(shape, rows) for _ in range(shape.sets)]
-    for place, (kernel, args, own) in enumerate(sets[0]):
+    for place, first in enumerate(sets[0]):
+        kernel, args, own = first.kernel, first.args, first.config
         name = name_of(kernel)
         for config in candidates(name, own):
             grid = grid_of(name, args, config, rows)
             steps = [
-                lambda a=each[place][1], c=config, g=grid, k=kernel: launch(k, g, a, c)
+                lambda a=each[place].args, c=config, g=grid, k=kernel: launch(k, g, a, c)
                 for each in sets
             ]
             found = {"shape": shape.name, "kernel": name, "is_own": config is own,
@@ -212,8 +202,8 @@ def _compile(task: tuple[int, int, int]) -> None:
     place, share, shares = task
     shape = list(shapes())[place]
     found = launches_of(shape, 2)
-    todo = [(kernel, args, config) for kernel, args, own in found
-            for config in candidates(name_of(kernel), own)]  # fmt: skip
+    todo = [(each.kernel, each.args, config) for each in found
+            for config in candidates(name_of(each.kernel), each.config)]  # fmt: skip
     for kernel, args, config in todo[share::shares]:
         with contextlib.suppress(Exception):  # the one who times it says why
             launch(kernel, grid_of(name_of(kernel), args, config, 2), args, config)

@@ -161,9 +161,10 @@ class Launch:
 
 @dataclass(slots=True)
 class Recording:
-    """Launches that were asked for on "meta" tensors."""
+    """Launches that were asked for."""
 
     target: Target
+    runs: bool = False
     launches: list[Launch] = field(default_factory=list)
 
 
@@ -171,14 +172,15 @@ _recording: Recording | None = None
 
 
 @contextlib.contextmanager
-def recording(target: Target) -> Iterator[Recording]:
-    """Note launches instead of doing them; operations are given tensors on device "meta".
+def recording(target: Target, *, runs: bool = False) -> Iterator[Recording]:
+    """Note launches.
 
     Args:
         target: compute capability to choose configurations for.
+        runs: do them too; False: operations are given tensors on device "meta".
     """
     global _recording
-    _recording = Recording(target)
+    _recording = Recording(target, runs)
     try:
         yield _recording
     finally:
@@ -195,7 +197,7 @@ def launch(
     grid: Sequence[int],
     args: Mapping[str, object],
     config: Config,
-) -> None:
+) -> Any:
     """Run a kernel on the device of its tensors.
 
     Args:
@@ -204,26 +206,29 @@ def launch(
         grid: programs along up to three axes; an empty grid does nothing.
         args: tensors (or None) and numbers; bool and str become constants.
         config: sizes.
+
+    Returns:
+        What was run, compiled; None where nothing was, or by the interpreter.
     """
     known = {**args, **config.blocks, "EMU": INTERPRETED}
     values = [known[name] for name in kernel.arg_names]
     if _recording is not None:
         args = dict(zip(kernel.arg_names, values, strict=True))
         _recording.launches.append(Launch(kernel, args, config))
-        return
+        if not _recording.runs:
+            return None
     if 0 in grid:
-        return
+        return None
     device = next(a.device for a in values if isinstance(a, Tensor))
     if device.type == "cuda" and device.index != torch.cuda.current_device():
         with torch.cuda.device(device):
-            _launch(kernel, grid, values, config, device)
-    else:
-        _launch(kernel, grid, values, config, device)
+            return _launch(kernel, grid, values, config, device)
+    return _launch(kernel, grid, values, config, device)
 
 
 def _launch(
     kernel: Any, grid: Sequence[int], values: list[object], config: Config, device: torch.device
-) -> None:
+) -> Any:
     """Triton's own search for the compiled kernel costs as much as a small kernel takes: once."""
     # By its id: a kernel's own hash is that of its source, and slow.
     key = (
@@ -233,13 +238,50 @@ def _launch(
     compiled = _compiled.get(key)
     if compiled is not None:
         compiled[(*grid, 1, 1)[:3]](*values)
-        return
+        return compiled
     named = dict(zip(kernel.arg_names, values, strict=True))
     compiled = kernel[tuple(grid)](**named, **config.options())
     if compiled is not None:  # the interpreter has none
         if len(_compiled) >= _MOST_COMPILED:
             _compiled.clear()
         _compiled[key] = compiled
+    return compiled
+
+
+class Prepared:
+    """A launch with all but its tensors, for who launches it often from Python."""
+
+    def __init__(
+        self, kernel: Any, grid: Sequence[int], names: tuple[str, ...],
+        numbers: Mapping[str, object], config: Config,
+    ) -> None:  # fmt: skip
+        """names: of the kernel's tensors, in the order that calls give them in."""
+        self._kernel, self._grid, self._names = kernel, (*grid, 1, 1)[:3], names
+        self._numbers, self._config = numbers, config
+        known = {**numbers, **config.blocks, "EMU": INTERPRETED}
+        self._values = [known.get(name) for name in kernel.arg_names]
+        self._places = [kernel.arg_names.index(name) for name in names]
+        self._compiled: dict[tuple[object, ...], Any] = {}
+
+    def __call__(self, *tensors: Tensor | None) -> None:
+        """Run it. What decides about what is compiled is looked at, no more."""
+        values = self._values.copy()
+        first = tensors[0]
+        assert first is not None
+        index = first.get_device()
+        kinds: list[object] = [index]
+        for place, x in zip(self._places, tensors, strict=True):
+            values[place] = x
+            kinds.append(None if x is None else (x.dtype, x.data_ptr() % 16))
+        compiled = self._compiled.get(tuple(kinds))
+        is_here = index < 0 or index == torch.cuda.current_device()
+        if compiled is not None and is_here and _recording is None:
+            compiled[self._grid](*values)
+            return
+        args = {**self._numbers, **dict(zip(self._names, tensors, strict=True))}
+        compiled = launch(self._kernel, self._grid, args, self._config)
+        if compiled is not None:
+            self._compiled[tuple(kinds)] = compiled
 
 
 def cdiv(a: int, b: int) -> int:

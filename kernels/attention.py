@@ -23,7 +23,8 @@ Sums are in float32. Sources: Vaswani et al. 2017, section 3.2.1; Dao et al. 202
 for tiles with a running maximum; Milakov and Gimelshein 2018 for that maximum.
 """
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,10 +32,10 @@ from torch import Tensor
 from flare.kernels._launch import (
     INTERPRETED,
     Config,
+    Prepared,
     Target,
     cdiv,
     is_trained,
-    launch,
     next_power_of_2,
     target_of,
     uses_triton,
@@ -52,29 +53,32 @@ from flare.kernels.attention_reference import (
     keep_below,
 )
 
-AHEAD = False
+
+def _config(m: int, n: int, warps: int, stages: int, most: int | None = None) -> Config:
+    blocks = {"BLOCK_M": m, "BLOCK_N": n}
+    return Config(num_warps=warps, num_stages=stages, blocks=blocks, max_registers=most)
 
 
-def _config(m: int, n: int, warps: int, stages: int) -> Config:
-    return Config(num_warps=warps, num_stages=stages, blocks={"BLOCK_M": m, "BLOCK_N": n})
-
-
-# (kernel, compute capability's major, bytes of a number): chosen by the report of the compiler.
-# Dropout's random numbers take registers, and so does a prefix on sm_80: they have their own rows.
+# (kernel, compute capability's major, bytes of a number): on Hopper chosen on an H200, on Ampere by
+# the report of the compiler. "masked": causal, with segments or a prefix; "long": more than 256
+# keys. Dropout's random numbers take registers: it has its own rows. Without one the plain row.
 CONFIGS: dict[tuple[str, int, int], Config] = {
     ("fwd", 8, 2): _config(64, 64, 4, 2),
-    ("fwd", 9, 2): _config(64, 64, 4, 3),
+    ("fwd", 9, 2): _config(64, 32, 4, 3, 80),
     ("fwd", 8, 4): _config(32, 32, 8, 2),
     ("fwd", 9, 4): _config(64, 32, 8, 2),
+    ("fwd long", 9, 2): _config(64, 64, 4, 3, 128),
+    ("fwd masked", 9, 2): _config(64, 32, 4, 3),
+    ("fwd masked", 8, 2): _config(64, 32, 4, 2),
     ("dq", 8, 2): _config(64, 32, 4, 2),
-    ("dq", 9, 2): _config(64, 64, 4, 2),
+    ("dq", 9, 2): _config(64, 32, 4, 3),
     ("dq", 8, 4): _config(32, 32, 8, 1),
     ("dq", 9, 4): _config(32, 32, 8, 1),
     ("dkv", 8, 2): _config(32, 64, 4, 1),
-    ("dkv", 9, 2): _config(64, 64, 4, 2),
+    ("dkv", 9, 2): _config(64, 64, 4, 1, 168),
     ("dkv", 8, 4): _config(32, 32, 8, 1),
     ("dkv", 9, 4): _config(32, 32, 8, 1),
-    ("fwd prefix", 8, 2): _config(64, 32, 4, 2),
+    ("dkv masked", 9, 2): _config(64, 64, 4, 2),
     ("fwd dropout", 8, 2): _config(64, 32, 4, 2),
     ("fwd dropout", 9, 2): _config(64, 32, 4, 2),
     ("fwd dropout", 8, 4): _config(32, 32, 8, 1),
@@ -89,54 +93,113 @@ CONFIGS: dict[tuple[str, int, int], Config] = {
     ("dkv dropout", 9, 4): _config(32, 32, 8, 1),
 }
 _INTERPRETED_CONFIG = _config(64, 64, 4, 1)  # its time goes by the number of steps
+_LONG = 256
 
 
-def config_of(kernel: str, target: Target, dtype: torch.dtype, options: Options) -> Config:
+class _Sizes(NamedTuple):
+    """All of a call but its tensors' contents: calls of the same sizes share their launches."""
+
+    q: tuple[int, ...]  # shapes
+    k: tuple[int, ...]
+    strides: tuple[tuple[int, ...], ...]  # of q, k and v
+    prefix: tuple[int, ...] | None  # strides
+    size_p: int
+    causal: bool
+    has_len: bool
+    has_segments: bool
+    dropout_p: float
+    scale: float
+    dtype: torch.dtype
+    target: Target
+    interpreted: bool
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether some queries see less than others of their row."""
+        return self.causal or self.has_segments or self.size_p > 0
+
+
+def _sizes(q: Tensor, k: Tensor, v: Tensor, options: Options) -> _Sizes:
+    prefix = options.prefix_k if options.prefix_size else None
+    return _Sizes(
+        q.shape, k.shape, (q.stride(), k.stride(), v.stride()),
+        None if prefix is None else prefix.stride(), options.prefix_size, options.causal,
+        options.kv_len is not None, options.segment_ids is not None, options.dropout_p,
+        options.scale, q.dtype, target_of(q), INTERPRETED,
+    )  # fmt: skip
+
+
+def config_of(kernel: str, sizes: _Sizes) -> Config:
     """The table's row; later architectures take the last one's."""
     if INTERPRETED:
         return _INTERPRETED_CONFIG
-    kind = f"{kernel} dropout" if options.dropout_p else f"{kernel} prefix"
-    row = (kind, min(target[0], 9), dtype.itemsize)
-    if options.dropout_p or (options.prefix_size and row in CONFIGS):
-        return CONFIGS[row]
-    return CONFIGS[kernel, row[1], row[2]]
+    major, size = min(sizes.target[0], 9), sizes.dtype.itemsize
+    if sizes.dropout_p:
+        return CONFIGS[f"{kernel} dropout", major, size]
+    kind = "masked" if sizes.is_masked else "long" if sizes.k[1] > _LONG else ""
+    plain = CONFIGS[kernel, major, size]
+    return CONFIGS.get((f"{kernel} {kind}", major, size), plain)
 
 
-def _common_args(q: Tensor, k: Tensor, options: Options) -> dict[str, object]:
-    _, size_q, heads, dim = q.shape
-    prefix = options.prefix_k if options.prefix_size else None
-    strides = (0, 0, 0) if prefix is None else prefix.stride()[:3]
+def _numbers(sizes: _Sizes, **strides: tuple[int, ...]) -> dict[str, object]:
+    _, size_q, heads, dim = sizes.q
+    q, k, v = sizes.strides
+    named = {"q": q, "k": k, "v": v, "p": sizes.prefix or (0, 0, 0), **strides}
     return {
-        "kv_len": options.kv_len,
-        "segments": options.segment_ids,
-        "prefix_k": prefix,
-        "prefix_v": options.prefix_v if options.prefix_size else None,
-        "prefix_len": options.prefix_len if options.prefix_size else None,
-        "seed": options.seed,
-        **dict(zip(("p_b", "p_s", "p_h"), strides, strict=True)),
+        **{f"{name}_{axis}": s for name, own in named.items()
+           for axis, s in zip("bsh", own, strict=False)},
         "heads": heads,
         "size_q": size_q,
-        "size_k": k.shape[1],
-        "size_p": options.prefix_size,
-        "scale": options.scale * LOG2E,
-        "keep_below": keep_below(options.dropout_p) if options.dropout_p else 0,
-        "keep_scale": 1.0 / (1.0 - options.dropout_p),
+        "size_k": sizes.k[1],
+        "size_p": sizes.size_p,
+        "scale": sizes.scale * LOG2E,
+        "slope_scale": sizes.scale,
+        "keep_below": keep_below(sizes.dropout_p) if sizes.dropout_p else 0,
+        "keep_scale": 1.0 / (1.0 - sizes.dropout_p),
         "D": dim,
         "BLOCK_D": max(16, next_power_of_2(dim)),
-        "CAUSAL": options.causal,
-        "HAS_LEN": options.kv_len is not None,
-        "HAS_SEGMENTS": options.segment_ids is not None,
-        "HAS_PREFIX": options.prefix_size > 0,
-        "HAS_DROPOUT": options.dropout_p > 0,
-    }
+        "CAUSAL": sizes.causal,
+        "HAS_LEN": sizes.has_len,
+        "HAS_SEGMENTS": sizes.has_segments,
+        "HAS_PREFIX": sizes.size_p > 0,
+        "HAS_DROPOUT": sizes.dropout_p > 0,
+    }  # fmt: skip
 
 
-def _strides(**tensors: Tensor) -> dict[str, object]:
-    return {
-        f"{name}_{axis}": stride
-        for name, x in tensors.items()
-        for axis, stride in zip("bsh", x.stride()[:3], strict=True)
-    }
+_MASKS = ("kv_len", "segments", "prefix_k", "prefix_v", "prefix_len", "seed")
+
+
+def _masks(options: Options) -> tuple[Tensor | None, ...]:
+    """What stands behind _MASKS."""
+    if not options.prefix_size:
+        return (options.kv_len, options.segment_ids, None, None, None, options.seed)
+    return (
+        options.kv_len, options.segment_ids, options.prefix_k, options.prefix_v,
+        options.prefix_len, options.seed,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=512)
+def _forward_launch(sizes: _Sizes, config: Config, out: tuple[int, ...], keeps: bool) -> Prepared:
+    numbers = {**_numbers(sizes, o=out), "HAS_LSE": keeps}
+    programs = sizes.q[0] * sizes.q[2] * cdiv(sizes.q[1], config.blocks["BLOCK_M"])
+    names = ("q", "k", "v", "out", "lse", *_MASKS)
+    return Prepared(attention_fwd_kernel, (programs,), names, numbers, config)
+
+
+@lru_cache(maxsize=512)
+def _backward_launches(
+    sizes: _Sizes, dq: Config, dkv: Config, strides: tuple[tuple[int, ...], ...]
+) -> tuple[Prepared, Prepared]:
+    numbers = _numbers(sizes, **dict(zip(("o", "g", "dq", "dk", "dv"), strides, strict=True)))
+    pairs = sizes.q[0] * sizes.q[2]
+    names = ("q", "k", "v", "out", "grad", "lse", "delta", "grad_q", *_MASKS)
+    programs = pairs * cdiv(sizes.q[1], dq.blocks["BLOCK_M"])
+    first = Prepared(attention_dq_kernel, (programs,), names, numbers, dq)
+    of_keys = ("q", "k", "v", "grad", "lse", "delta", "grad_k", "grad_v", "kv_len", "segments",
+               "seed")  # fmt: skip
+    programs = pairs * cdiv(sizes.k[1], dkv.blocks["BLOCK_N"])
+    return first, Prepared(attention_dkv_kernel, (programs,), of_keys, numbers, dkv)
 
 
 def _forward(
@@ -144,14 +207,10 @@ def _forward(
 ) -> tuple[Tensor, Tensor | None]:
     batch, size_q, heads, _ = q.shape
     out = q.new_empty(q.shape)
-    lse = q.new_empty(batch, heads, size_q, dtype=torch.float32) if needs_lse else None
-    args = {
-        "q": q, "k": k, "v": v, "out": out, "lse": lse, "HAS_LSE": needs_lse, "AHEAD": AHEAD,
-        **_strides(q=q, k=k, v=v, o=out), **_common_args(q, k, options),
-    }  # fmt: skip
-    config = config_of("fwd", target_of(q), q.dtype, options)
-    blocks = cdiv(size_q, config.blocks["BLOCK_M"])
-    launch(attention_fwd_kernel, (batch * heads * blocks,), args, config)
+    lse = q.new_empty((batch, heads, size_q), dtype=torch.float32) if needs_lse else None
+    sizes = _sizes(q, k, v, options)
+    launch = _forward_launch(sizes, config_of("fwd", sizes), out.stride(), needs_lse)
+    launch(q, k, v, out, lse, *_masks(options))
     return out, lse
 
 
@@ -162,20 +221,13 @@ def _backward(
     q, k, v, out, lse = saved
     grad = grad if grad.stride(-1) == 1 else grad.contiguous()
     dq, dk, dv = into
-    args = {
-        "q": q, "k": k, "v": v, "out": out, "grad": grad, "lse": lse,
-        "delta": torch.empty_like(lse), "grad_q": dq, "grad_k": dk, "grad_v": dv,
-        "slope_scale": options.scale,
-        **_strides(q=q, k=k, v=v, o=out, g=grad, dq=dq, dk=dk, dv=dv),
-        **_common_args(q, k, options),
-    }  # fmt: skip
-    target, pairs = target_of(q), q.shape[0] * q.shape[2]
-    config = config_of("dq", target, q.dtype, options)
-    blocks = cdiv(q.shape[1], config.blocks["BLOCK_M"])
-    launch(attention_dq_kernel, (pairs * blocks,), args, config)
-    config = config_of("dkv", target, q.dtype, options)
-    blocks = cdiv(k.shape[1], config.blocks["BLOCK_N"])
-    launch(attention_dkv_kernel, (pairs * blocks,), args, config)
+    delta, sizes = torch.empty_like(lse), _sizes(q, k, v, options)
+    strides = (out.stride(), grad.stride(), dq.stride(), dk.stride(), dv.stride())
+    queries, keys = _backward_launches(
+        sizes, config_of("dq", sizes), config_of("dkv", sizes), strides
+    )
+    queries(q, k, v, out, grad, lse, delta, dq, *_masks(options))
+    keys(q, k, v, grad, lse, delta, dk, dv, options.kv_len, options.segment_ids, options.seed)
 
 
 class _Attention(torch.autograd.Function):

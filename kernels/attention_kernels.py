@@ -59,7 +59,7 @@ def attention_fwd_kernel(
     D: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
     CAUSAL: tl.constexpr, HAS_LEN: tl.constexpr, HAS_SEGMENTS: tl.constexpr,
     HAS_PREFIX: tl.constexpr, HAS_DROPOUT: tl.constexpr, HAS_LSE: tl.constexpr,
-    AHEAD: tl.constexpr, EMU: tl.constexpr,
+    EMU: tl.constexpr,
 ):  # fmt: skip
     """Out [B, Sq, H, D] and, where asked for, lse [B, H, Sq]; see ``attention``."""
     blocks = tl.cdiv(size_q, BLOCK_M)
@@ -104,61 +104,30 @@ def attention_fwd_kernel(
     whole = 0
     if not (CAUSAL or HAS_SEGMENTS):
         whole = stop // BLOCK_N * BLOCK_N
-    if AHEAD:
-        # The next tile's products are under way while this one's softmax is taken.
-        keys = rows(k, tl.arange(0, BLOCK_N), k_s, stop, D, BLOCK_D)
+    for start in range(0, whole, BLOCK_N):
+        j = start + tl.arange(0, BLOCK_N)
+        keys = rows(k, j, k_s, size_k, D, BLOCK_D)
+        values = rows(v, j, v_s, size_k, D, BLOCK_D)
         scores = dot(queries, tl.trans(keys), zeros, EMU)
-        for start in range(0, whole, BLOCK_N):
-            j = start + tl.arange(0, BLOCK_N)
-            keys = rows(k, j + BLOCK_N, k_s, stop, D, BLOCK_D)
-            ahead = dot(queries, tl.trans(keys), zeros, EMU)
-            values = rows(v, j, v_s, size_k, D, BLOCK_D)
-            acc, top, total = _take(
-                scores, values, None, acc, top, total, scale, seed_value, batch_head, i, j,
-                size_k + size_p, keep_below, keep_scale, False, HAS_DROPOUT, EMU,
-            )  # fmt: skip
-            scores = ahead
-        for start in range(whole, stop, BLOCK_N):
-            j = start + tl.arange(0, BLOCK_N)
-            keys = rows(k, j + BLOCK_N, k_s, stop, D, BLOCK_D)
-            ahead = dot(queries, tl.trans(keys), zeros, EMU)
-            values = rows(v, j, v_s, stop, D, BLOCK_D)
-            visible = (j < stop)[None, :] & (i >= 0)[:, None]
-            if CAUSAL:
-                visible &= j[None, :] <= i[:, None]
-            if HAS_SEGMENTS:
-                theirs = tl.load(segments + row * size_q + j, mask=j < stop, other=-2)
-                visible &= own[:, None] == theirs[None, :]
-            acc, top, total = _take(
-                scores, values, visible, acc, top, total, scale, seed_value, batch_head, i, j,
-                size_k + size_p, keep_below, keep_scale, True, HAS_DROPOUT, EMU,
-            )  # fmt: skip
-            scores = ahead
-    else:
-        for start in range(0, whole, BLOCK_N):
-            j = start + tl.arange(0, BLOCK_N)
-            keys = rows(k, j, k_s, size_k, D, BLOCK_D)
-            values = rows(v, j, v_s, size_k, D, BLOCK_D)
-            scores = dot(queries, tl.trans(keys), zeros, EMU)
-            acc, top, total = _take(
-                scores, values, None, acc, top, total, scale, seed_value, batch_head, i, j,
-                size_k + size_p, keep_below, keep_scale, False, HAS_DROPOUT, EMU,
-            )  # fmt: skip
-        for start in range(whole, stop, BLOCK_N):
-            j = start + tl.arange(0, BLOCK_N)
-            keys = rows(k, j, k_s, stop, D, BLOCK_D)
-            values = rows(v, j, v_s, stop, D, BLOCK_D)
-            visible = (j < stop)[None, :] & (i >= 0)[:, None]
-            if CAUSAL:
-                visible &= j[None, :] <= i[:, None]
-            if HAS_SEGMENTS:
-                theirs = tl.load(segments + row * size_q + j, mask=j < stop, other=-2)
-                visible &= own[:, None] == theirs[None, :]
-            scores = dot(queries, tl.trans(keys), zeros, EMU)
-            acc, top, total = _take(
-                scores, values, visible, acc, top, total, scale, seed_value, batch_head, i, j,
-                size_k + size_p, keep_below, keep_scale, True, HAS_DROPOUT, EMU,
-            )  # fmt: skip
+        acc, top, total = _take(
+            scores, values, None, acc, top, total, scale, seed_value, batch_head, i, j,
+            size_k + size_p, keep_below, keep_scale, False, HAS_DROPOUT, EMU,
+        )  # fmt: skip
+    for start in range(whole, stop, BLOCK_N):
+        j = start + tl.arange(0, BLOCK_N)
+        keys = rows(k, j, k_s, stop, D, BLOCK_D)
+        values = rows(v, j, v_s, stop, D, BLOCK_D)
+        visible = (j < stop)[None, :] & (i >= 0)[:, None]
+        if CAUSAL:
+            visible &= j[None, :] <= i[:, None]
+        if HAS_SEGMENTS:
+            theirs = tl.load(segments + row * size_q + j, mask=j < stop, other=-2)
+            visible &= own[:, None] == theirs[None, :]
+        scores = dot(queries, tl.trans(keys), zeros, EMU)
+        acc, top, total = _take(
+            scores, values, visible, acc, top, total, scale, seed_value, batch_head, i, j,
+            size_k + size_p, keep_below, keep_scale, True, HAS_DROPOUT, EMU,
+        )  # fmt: skip
     seen = total > 0.0
     acc = acc * tl.where(seen, 1.0 / tl.where(seen, total, 1.0), 0.0)[:, None]
     store_rows(out + row * o_b + head * o_h, i, o_s, size_q, acc, D, BLOCK_D)

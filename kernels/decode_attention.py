@@ -28,12 +28,20 @@ from flare.kernels._launch import Config, jit, launch, next_power_of_2, tl, uses
 
 LOG2E = tl.constexpr(1.4426950408889634)
 
-# A tile of keys is read while the one before is used; few programs, so few warps each.
-# By the bytes of a number.
+
+def _config(n: int, warps: int, stages: int) -> Config:
+    return Config(num_warps=warps, num_stages=stages, blocks={"BLOCK_N": n, "STAGES": stages})
+
+
+# (few or many programs, bytes of a number), chosen on an H200: where they do not fill the card each
+# reads all its keys at once, else a tile is read while others are used.
 CONFIGS = {
-    2: Config(num_warps=4, num_stages=3, blocks={"BLOCK_N": 64, "STAGES": 3}),
-    4: Config(num_warps=4, num_stages=2, blocks={"BLOCK_N": 32, "STAGES": 2}),
+    ("few", 2): _config(256, 8, 2),
+    ("many", 2): _config(64, 2, 3),
+    ("few", 4): _config(128, 8, 2),
+    ("many", 4): _config(32, 2, 3),
 }
+_FEW = 264  # programs: two for each of an H100's or H200's 132 multiprocessors
 
 
 def decode_attention_reference(
@@ -182,7 +190,8 @@ def decode_attention(
         "scale": scale * LOG2E.value, "D": dim, "BLOCK_D": next_power_of_2(dim),
         "HAS_START": kv_start is not None,
     }  # fmt: skip
-    launch(decode_kernel, (n * heads,), args, CONFIGS[q.dtype.itemsize])
+    config = CONFIGS["few" if n * heads <= _FEW else "many", q.dtype.itemsize]
+    launch(decode_kernel, (n * heads,), args, config)
     return out
 
 

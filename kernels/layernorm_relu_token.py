@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flare.kernels._launch import Config, cdiv, jit, launch, next_power_of_2, tl, uses_triton
-from flare.kernels.add_layernorm import MAX_WIDTH, column_sums, config_of, split_rows
+from flare.kernels.norm_kernels import MAX_WIDTH, column_sums, config_of, split_rows
 
 # By the bytes of a number.
 FORWARD = {

@@ -35,8 +35,9 @@ from flare.kernels._launch import (
     tl,
     uses_triton,
 )
+from flare.kernels._matrix import dot, rows, store_rows
 from flare.kernels.add_layernorm import add_layernorm
-from flare.kernels.linear_relu import linear_relu
+from flare.kernels.linear_activation import linear_relu
 
 MAX_HEADS = 16
 LOG2E = tl.constexpr(1.4426950408889634)
@@ -52,7 +53,7 @@ CONFIGS: dict[tuple[str, int], Config] = {
     ("fwd", 8): _config(32, 8, 2),
     ("fwd", 9): _config(32, 4, 2),
     ("bwd", 8): _config(32, 4, 2),
-    ("bwd", 9): _config(64, 4, 2),
+    ("bwd", 9): _config(64, 4, 4),
 }
 
 
@@ -83,34 +84,6 @@ def pool_attention_reference(
 
 
 @jit
-def _dot(a, b, acc, EMU: tl.constexpr):
-    if EMU:
-        return tl.dot(a.to(tl.float32), b.to(tl.float32), acc, input_precision="ieee")
-    return tl.dot(a, b, acc, input_precision="tf32x3")
-
-
-@jit
-def _rows(base, offs, stride, size, C: tl.constexpr, BLOCK_C: tl.constexpr):
-    """Rows ``offs`` of a [size, C] matrix, zeros outside: [BLOCK, BLOCK_C]."""
-    offs_c = tl.arange(0, BLOCK_C)
-    mask = offs[:, None] < size
-    if BLOCK_C != C:
-        mask &= offs_c[None, :] < C
-    return tl.load(base + offs[:, None] * stride + offs_c[None, :], mask=mask, other=0.0)
-
-
-@jit
-def _store_rows(base, offs, stride, size, x, C: tl.constexpr, BLOCK_C: tl.constexpr):
-    offs_c = tl.arange(0, BLOCK_C)
-    mask = offs[:, None] < size
-    if BLOCK_C != C:
-        mask &= offs_c[None, :] < C
-    tl.store(
-        base + offs[:, None] * stride + offs_c[None, :], x.to(base.dtype.element_ty), mask=mask
-    )
-
-
-@jit
 def pool_fwd_kernel(
     x, u, z, lse, kv_len, x_b, x_s, size, heads,
     C: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_N: tl.constexpr,
@@ -119,7 +92,7 @@ def pool_fwd_kernel(
     """One program per row. Scores stand as [places, heads], sums as [channels, heads]."""
     row = tl.program_id(0).to(tl.int64)
     h = tl.arange(0, BLOCK_H)
-    asks = tl.trans(_rows(u + row * heads * C, h, C, heads, C, BLOCK_C))  # [C, H]
+    asks = tl.trans(rows(u + row * heads * C, h, C, heads, C, BLOCK_C))  # [C, H]
     stop = size
     if HAS_LEN:
         stop = tl.minimum(tl.load(kv_len + row).to(tl.int32), size)
@@ -128,18 +101,18 @@ def pool_fwd_kernel(
     total = tl.zeros([BLOCK_H], tl.float32)
     for start in range(0, stop, BLOCK_N):
         s = start + tl.arange(0, BLOCK_N)
-        tile = _rows(x + row * x_b, s, x_s, stop, C, BLOCK_C)  # [BLOCK_N, C]
-        scores = _dot(tile, asks, tl.zeros([BLOCK_N, BLOCK_H], tl.float32), EMU) * LOG2E
+        tile = rows(x + row * x_b, s, x_s, stop, C, BLOCK_C)  # [BLOCK_N, C]
+        scores = dot(tile, asks, tl.zeros([BLOCK_N, BLOCK_H], tl.float32), EMU) * LOG2E
         scores = tl.where((s < stop)[:, None], scores, -float("inf"))
         higher = tl.maximum(top, tl.max(scores, 0))
         weights = tl.exp2(scores - higher[None, :])
         shrink = tl.exp2(top - higher)
         total = total * shrink + tl.sum(weights, 0)
-        acc = _dot(tl.trans(tile), weights.to(tile.dtype), acc * shrink[None, :], EMU)
+        acc = dot(tl.trans(tile), weights.to(tile.dtype), acc * shrink[None, :], EMU)
         top = higher
     seen = total > 0.0
     acc = acc * tl.where(seen, 1.0 / tl.where(seen, total, 1.0), 0.0)[None, :]
-    _store_rows(z + row * heads * C, h, C, heads, tl.trans(acc), C, BLOCK_C)
+    store_rows(z + row * heads * C, h, C, heads, tl.trans(acc), C, BLOCK_C)
     log_sum = tl.where(seen, top + tl.log2(tl.where(seen, total, 1.0)), float("inf"))
     tl.store(lse + row * heads + h, log_sum, mask=h < heads)
 
@@ -186,8 +159,8 @@ def pool_bwd_kernel(
             tile = _chunk(x, s, x_s, stop, first, C, BLOCK_K)
             asks = _chunk(u, h, C, heads, first, C, BLOCK_K)
             grads = _chunk(grad, h, C, heads, first, C, BLOCK_K)
-            scores = _dot(tile, tl.trans(asks), scores, EMU)
-            slope = _dot(tile, tl.trans(grads), slope, EMU)
+            scores = dot(tile, tl.trans(asks), scores, EMU)
+            slope = dot(tile, tl.trans(grads), slope, EMU)
         scores = tl.where((s < stop)[:, None], scores * LOG2E, -float("inf"))
         weights = tl.exp2(scores - log_sum[None, :])
         push = weights * (slope - shared[None, :])
@@ -208,13 +181,13 @@ def pool_bwd_kernel(
             at = slopes + s[:, None] * BLOCK_H + h[None, :]
             weights = tl.load(at, mask=(s < size)[:, None], other=0.0)
             push = tl.load(at + size * BLOCK_H, mask=(s < size)[:, None], other=0.0)
-            into = _dot(weights, grads, tl.zeros([BLOCK_N, BLOCK_K], tl.float32), EMU)
-            into = _dot(push, asks, into, EMU)
+            into = dot(weights, grads, tl.zeros([BLOCK_N, BLOCK_K], tl.float32), EMU)
+            into = dot(push, asks, into, EMU)
             tl.store(
                 grad_x + row * size * C + s[:, None] * C + c[None, :],
                 into.to(grad_x.dtype.element_ty), mask=(s < size)[:, None] & (c < C)[None, :],
             )  # fmt: skip
-            acc = _dot(tl.trans(tile), push, acc, EMU)
+            acc = dot(tl.trans(tile), push, acc, EMU)
         tl.store(
             grad_u + row * heads * C + h[None, :] * C + c[:, None],
             acc.to(grad_u.dtype.element_ty), mask=(h < heads)[None, :] & (c < C)[:, None],

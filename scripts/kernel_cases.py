@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flare.kernels.add_layernorm import add_layernorm
+from flare.kernels.add_layernorm import add_layernorm, stream_layernorm
 from flare.kernels.add_rmsnorm import add_rmsnorm
 from flare.kernels.attention import attention, attention_packed
 from flare.kernels.augment_patches import augment_patches
@@ -18,6 +18,7 @@ from flare.kernels.ln_pool import ln_pool
 from flare.kernels.pool_attention import pool_attention
 from flare.kernels.ppo_loss import ppo_loss
 from flare.kernels.sample_action import sample_action
+from flare.kernels.step_embedding import step_embedding
 from flare.kernels.swiglu import swiglu
 
 BF16, FP16, FP32, INT64, BOOL = (
@@ -55,6 +56,7 @@ def _attention_cases() -> Iterator[Case]:
         "prefix_len": meta(8, dtype=INT64),
     }  # fmt: skip
     yield Case("attention bf16", packed(181, BF16))
+    yield Case("attention bf16 long", packed(433, BF16))
     yield Case("attention bf16 lengths", packed(181, BF16, kv_len=meta(8, dtype=INT64)))
     episodes = {"segment_ids": segments, "causal": True}
     yield Case("attention bf16 causal segments", packed(128, BF16, **episodes))
@@ -82,6 +84,20 @@ def _norm_cases(dtype: torch.dtype, name: str, widths: tuple[int, ...]) -> Itera
                 rows(4096, width), rows(4096, width), rows(width), rows(width)
             ),
         )
+    yield Case(
+        f"stream_layernorm {name}",
+        lambda: stream_layernorm(*(meta(64, 433, 384, dtype=dtype) for _ in range(2)),
+                                 *(meta(384, dtype=dtype) for _ in range(3)))[0],
+        has_gradient=False,
+    )  # fmt: skip
+    yield Case(
+        f"step_embedding {name}",
+        lambda: step_embedding(
+            rows(32, 512), rows(22, 512), rows(3, 512), action=meta(32, dtype=INT64),
+            hand=meta(32, dtype=INT64), step=meta(32, dtype=INT64),
+            frequencies=meta(256, dtype=FP32),
+        ),
+    )  # fmt: skip
     yield Case(f"add_rmsnorm {name}", lambda: sum(add_rmsnorm(
         rows(4096, 512), rows(4096, 512), rows(512))))  # fmt: skip
     yield Case(f"swiglu {name}", lambda: swiglu(rows(4096, 3072)))
@@ -94,10 +110,10 @@ def _norm_cases(dtype: torch.dtype, name: str, widths: tuple[int, ...]) -> Itera
     )  # fmt: skip
 
 
-def _decode(dtype: torch.dtype) -> Tensor:
-    q, k, v = (meta(32, 8, 64, dtype=dtype) for _ in range(3))
-    cache_k, cache_v = (meta(32, 1024, 8, 64, dtype=dtype) for _ in range(2))
-    place, kv_len = meta(32, dtype=INT64), meta(32, dtype=INT64)
+def _decode(dtype: torch.dtype, envs: int) -> Tensor:
+    q, k, v = (meta(envs, 8, 64, dtype=dtype) for _ in range(3))
+    cache_k, cache_v = (meta(envs, 1024, 8, 64, dtype=dtype) for _ in range(2))
+    place, kv_len = meta(envs, dtype=INT64), meta(envs, dtype=INT64)
     return decode_attention(q, k, v, cache_k, cache_v, place=place, kv_len=kv_len)
 
 
@@ -121,8 +137,10 @@ def _small_cases() -> Iterator[Case]:
     yield Case("pool_attention bf16 lengths", lambda: pool_attention(
         meta(64, 181, 512, grad=True), meta(64, 8, 512, grad=True),
         kv_len=meta(64, dtype=INT64)))  # fmt: skip
-    yield Case("decode_attention bf16", lambda: _decode(BF16), has_gradient=False)
-    yield Case("decode_attention fp32", lambda: _decode(FP32), has_gradient=False)
+    for envs in (8, 64):
+        for name, dtype in (("bf16", BF16), ("fp32", FP32)):
+            yield Case(f"decode_attention {name} N={envs}",
+                       lambda d=dtype, n=envs: _decode(d, n), has_gradient=False)  # fmt: skip
     yield Case("ln_pool bf16", lambda: ln_pool(
         meta(64, 433, 384), meta(384), meta(384), patches=(16, 27), grid=(7, 12)),
         has_gradient=False)  # fmt: skip

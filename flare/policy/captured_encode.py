@@ -8,6 +8,7 @@ from torch import Tensor
 from flare.policy.policy import Policy
 from flare.policy.spoc.augmentation import Augmentations
 from flare.policy.spoc.image_encoder import SpocImageEncoder
+from flare.policy.spoc.vision_transformer import Constants
 
 Encode = Callable[[Tensor, Augmentations | None], Tensor]
 
@@ -21,11 +22,16 @@ class CapturedEncode:
 
     def __init__(self, encoder: SpocImageEncoder) -> None:
         self._encoder = encoder
+        self._constants: Constants | None = None
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]] = {}
 
     @torch.no_grad()
     def __call__(self, frames: Tensor, draws: Augmentations | None) -> Tensor:
         """[B, C, H, W, 3] uint8 anywhere to features [B, F]."""
+        constants = self._encoder.constants()
+        if constants is not self._constants:  # other weights: the graphs read what was made of them
+            self._graphs.clear()
+            self._constants = constants
         found = self._graphs.get(len(frames))
         if found is None:
             found = self._capture(frames, draws)

@@ -40,7 +40,7 @@ class Observation:
         return Observation(**{**others, "features": features})
 
     def batch_first(self) -> "Observation":
-        """[T, N, ...] to [N, T, ...], as views."""
+        """[T, N, ...] to [N, T, ...], or back, as views."""
         return Observation(
             **{f.name: torch.transpose(getattr(self, f.name), 0, 1) for f in fields(self)}
         )

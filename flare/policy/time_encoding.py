@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flare.kernels.step_embedding import time_encoding
+
 
 class TimeEncoding(nn.Module):
     """Sinusoids of the step: ``sin(t·w_k)`` at place 2k, ``cos(t·w_k)`` at 2k + 1.
@@ -29,5 +31,4 @@ class TimeEncoding(nn.Module):
 
     def forward(self, time_step: Tensor) -> Tensor:
         """[...] int64 to [..., d] float32."""
-        angles = time_step[..., None] * self.frequencies
-        return torch.stack((angles.sin(), angles.cos()), -1).flatten(-2)
+        return time_encoding(time_step, self.frequencies)

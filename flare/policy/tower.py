@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from flare.kernels.step_embedding import step_embedding
 from flare.policy.config import PolicyConfig
 from flare.policy.goal_encoder import GoalEncoder, GoalFusion
 from flare.policy.kv_cache import KVCache, KVPrefix
@@ -49,5 +50,8 @@ class Tower(nn.Module):
         """Observations [M] to the decoder's input [M, d]."""
         goal = self.goal_encoder(obs.tokens)
         x: Tensor = self.fusion(obs.features.to(goal.dtype), goal) + goal
-        x = x + self.prev_action(obs.prev_action) + self.time_encoding(obs.time_step).to(x.dtype)
-        return x if self.in_hand is None else x + self.in_hand(obs.in_hand)
+        return step_embedding(
+            x, self.prev_action.weight, None if self.in_hand is None else self.in_hand.weight,
+            action=obs.prev_action, hand=obs.in_hand, step=obs.time_step,
+            frequencies=self.time_encoding.frequencies,
+        )  # fmt: skip

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from flare.kernels.add_rmsnorm import add_rmsnorm
-from flare.kernels.attention import attention
+from flare.kernels.attention import attention_packed
 from flare.kernels.swiglu import swiglu
 from flare.policy.kv_cache import KVCache, KVPrefix
 
@@ -83,13 +83,13 @@ class Block(nn.Module):
         Returns:
             The stream and what this block adds to it, each [N, T, d].
         """
-        q, k, v, x = self._project(x, branch)
+        qkv, x = self._project(x, branch)
         if prefix is None:
-            seen = attention(q, k, v, segment_ids=segment_ids, causal=True)
+            seen = attention_packed(qkv, segment_ids=segment_ids, causal=True)
         else:
             keys, values, lengths = prefix
-            seen = attention(
-                q, k, v, segment_ids=segment_ids, causal=True,
+            seen = attention_packed(
+                qkv, segment_ids=segment_ids, causal=True,
                 prefix_k=keys, prefix_v=values, prefix_len=lengths,
             )  # fmt: skip
         return self._close(x, seen)
@@ -98,15 +98,14 @@ class Block(nn.Module):
         self, x: Tensor, branch: Tensor | None, cache: KVCache, layer: int
     ) -> tuple[Tensor, Tensor]:
         """One step [N, d] of every environment; writes the open step's place of ``layer``."""
-        q, k, v, x = self._project(x, branch)
-        return self._close(x, cache.attend(layer, q, k, v))
+        qkv, x = self._project(x, branch)
+        return self._close(x, cache.attend(layer, *qkv.unbind(-3)))
 
-    def _project(self, x: Tensor, branch: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """[..., d] to queries, keys and values [..., H, D], of one product; and the stream."""
+    def _project(self, x: Tensor, branch: Tensor | None) -> tuple[Tensor, Tensor]:
+        """[..., d] to queries, keys and values [..., 3, H, D], of one product; and the stream."""
         normal, x = add_rmsnorm(x, branch, self.attention_norm.weight, eps=_EPS)
         qkv: Tensor = self.qkv(normal)
-        q, k, v = torch.unflatten(qkv, -1, (3, self.heads, -1)).unbind(-3)
-        return q, k, v, x
+        return torch.unflatten(qkv, -1, (3, self.heads, -1)), x
 
     def _close(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """What follows the attention: its output [..., H, D] into the stream x [..., d]."""

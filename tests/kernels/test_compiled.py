@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from flare.kernels import (
-    add_layernorm,
     attention,
     augment_patches,
     decode_attention,
     layernorm_relu_token,
+    norm_kernels,
     pool_attention,
 )
 from flare.kernels._launch import Config, recording
@@ -49,7 +49,7 @@ def launches():
 
 def test_every_row_of_every_table_is_compiled(launches):
     used = list(launches.values())
-    tables = [attention.CONFIGS, pool_attention.CONFIGS, add_layernorm.CONFIGS,
+    tables = [attention.CONFIGS, pool_attention.CONFIGS, norm_kernels.CONFIGS,
               decode_attention.CONFIGS, layernorm_relu_token.FORWARD]  # fmt: skip
     for table in tables:
         for row, config in table.items():
@@ -72,7 +72,7 @@ def test_the_table_has_every_kernel_under_two_releases(launches):
 ROW = {
     "kernel": "attention_fwd_kernel", "case": "attention bf16", "target": "sm_90",
     "triton": "3.6.0", "warps": 4, "stages": 2, "registers": 128, "shared": 40000, "stack": 0,
-    "local": 0, "hgmma": 8, "hmma": 0, "loads": 4, "stores": 2,
+    "local": 0, "hgmma": 8, "hmma": 0, "loads": 4, "stores": 2, "cap": 0,
 }  # fmt: skip
 
 
@@ -81,6 +81,7 @@ ROW = {
     [
         ({"stack": 8}, "8 bytes of stack"),
         ({"local": 2}, "2 uses of local memory"),
+        ({"cap": 128, "stack": 40}, "40 bytes of stack"),
         ({"shared": 300_000}, "300000 bytes of shared memory"),
         ({"hgmma": 0}, "no matrix instruction"),
         ({"hgmma": 0, "hmma": 4}, "no wgmma"),
@@ -95,6 +96,12 @@ def test_a_worse_kernel_is_refused(change, said):
     assert report.compare([ROW], table) == ([], [])
     refused, _ = report.compare([{**ROW, **change}], table)
     assert any(said in line for line in refused), refused
+
+
+def test_a_cap_on_registers_may_cost_a_few_words():
+    capped = {**ROW, "cap": 128, "stack": 24, "local": 10}
+    table = report.read_table(report.write_table([capped]))
+    assert report.compare([capped], table) == ([], [])
 
 
 def test_a_vanished_kernel_is_refused_and_some_registers_are_only_noted():

@@ -93,6 +93,26 @@ def test_a_launch_is_searched_for_once_for_each_kind_of_arguments():
     assert launched(x, 16) == (x, 16, None, 8)
 
 
+def test_a_prepared_launch_is_searched_for_once_for_each_kind_of_tensors():
+    kernel, config = Kernel(), _launch.Config(blocks={"BLOCK": 8})
+    prepared = _launch.Prepared(kernel, (4,), ("x", "y"), {"n": 16}, config)
+
+    def launched(x, y=None):
+        prepared(x, y)
+        return kernel.found[-1]
+
+    x, other = torch.zeros(64), torch.ones(64)
+    assert launched(x) == "search"
+    assert launched(x) == (x, 16, None, 8)
+    assert launched(other)[0] is other
+    assert launched(x.double()) == "search"
+    assert launched(x[1:]) == "search"
+    assert launched(x, other) == "search" and launched(x, other) == (x, 16, other, 8)
+    with recording((9, 0), runs=True) as record:
+        assert launched(x)[0] is x  # noted as well
+    assert record.launches[0].args == {"x": x, "n": 16, "y": None, "BLOCK": 8}
+
+
 def test_no_kernel_has_an_argument_that_triton_takes_for_its_own():
     """An argument called ``params`` was overwritten by the launcher of Triton 3.6."""
     names = set()

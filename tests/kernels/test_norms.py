@@ -6,13 +6,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flare.kernels._launch import use_backend
-from flare.kernels.add_layernorm import add_layernorm, add_layernorm_reference
+from flare.kernels.add_layernorm import (
+    add_layernorm,
+    add_layernorm_reference,
+    stream_layernorm,
+    stream_layernorm_reference,
+)
 from flare.kernels.add_rmsnorm import add_rmsnorm, add_rmsnorm_reference
 from flare.kernels.layernorm_relu_token import (
     layernorm_relu_token,
     layernorm_relu_token_reference,
 )
-from flare.kernels.linear_relu import linear_relu, linear_relu_reference
+from flare.kernels.linear_activation import (
+    linear_gelu,
+    linear_relu,
+    linear_relu_reference,
+)
 from flare.kernels.ln_pool import ln_pool, ln_pool_reference
 from flare.kernels.swiglu import swiglu, swiglu_reference
 from tests.kernels.checks import DEVICE, DTYPES, ON_GPU, check, normal
@@ -49,6 +58,25 @@ def test_add_rmsnorm_matches_float64(dtype, width):
         dtype=dtype,
         slack=SUMS,
     )
+
+
+@pytest.mark.parametrize("is_trained", [False, True])
+@pytest.mark.parametrize("parts", [(), ("branch",), ("branch", "gain")], ids=" ".join)
+def test_stream_layernorm_matches_float64(parts, is_trained):
+    """In one kernel without a gradient, by parts with one."""
+    width = WIDTHS[-1]
+    weights = [normal(width, seed=2), normal(width, seed=3)]
+    given = {"branch": normal(ROWS, width, seed=1), "gain": normal(width, seed=4)}
+    tensors = [normal(ROWS, width), *weights, *(given[name] for name in parts)]
+
+    def by(op):
+        def call(x, w, b, branch=None, gain=None):
+            return op(x, branch, gain, w, b)
+
+        return call
+
+    check(by(stream_layernorm), by(stream_layernorm_reference), tensors,
+          moving=[is_trained] * len(tensors), slack=SUMS)  # fmt: skip
 
 
 def test_a_stream_that_only_goes_on_passes_its_gradient():
@@ -120,6 +148,34 @@ def test_linear_relu_matches_float64(dtype):
     check(linear_relu, linear_relu_reference, tensors, dtype=dtype, slack=SUMS * 2)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_linear_gelu_matches_float64(dtype):
+    """Without a gradient, where bfloat16 takes the library's approximation, and with one."""
+    rows, inputs, outputs = (300, 384, 1536) if ON_GPU else (5, 16, 24)
+    given = [normal(rows, inputs), normal(outputs, inputs, seed=1) * inputs**-0.5,
+             normal(outputs, seed=2)]  # fmt: skip
+
+    def exact(x, w, b):
+        return torch.nn.functional.gelu(torch.nn.functional.linear(x, w, b))
+
+    for is_trained in (False, True):
+        check(linear_gelu, exact, given, dtype=dtype, moving=[is_trained] * 3, slack=SUMS * 2)
+
+
+def test_the_gelu_by_tanh_is_nearer_than_a_bfloat16_tells_apart():
+    x = torch.linspace(-8, 8, 100_001, dtype=torch.float64)
+    exact = torch.nn.functional.gelu(x)
+    apart = (torch.nn.functional.gelu(x, approximate="tanh") - exact).abs()
+    assert apart.max() < torch.finfo(torch.bfloat16).eps / 16
+    weight, bias = normal(24, 16, seed=1).bfloat16(), normal(24, seed=2).bfloat16()
+    rows = normal(50, 16).bfloat16()
+    library = torch._addmm_activation(bias, rows, weight.t(), use_gelu=True).double()
+    wanted = torch.nn.functional.gelu(
+        torch.nn.functional.linear(rows.double(), weight.double(), bias.double())
+    )
+    assert ((library - wanted).norm() / wanted.norm()).item() < 4e-3
+
+
 def test_norms_name_what_they_got():
     x, w = torch.zeros(2, 8), torch.zeros(8)
     with pytest.raises(ValueError, match=r"weights of a norm must be \[8\]"):
@@ -128,6 +184,8 @@ def test_norms_name_what_they_got():
         add_rmsnorm(x, x[:1], w)
     with pytest.raises(ValueError, match="one floating dtype"):
         add_layernorm(x, None, w.double(), w)
+    with pytest.raises(ValueError, match=r"gain must be torch.float32 \[8\], got .* \[4\]"):
+        stream_layernorm(x, x, w[:4], w, w)
     with pytest.raises(ValueError, match=r"\[..., 2 W\], got torch.float32 \[2, 7\]"):
         swiglu(x[:, :7])
     with pytest.raises(ValueError, match="finer than the patches"):

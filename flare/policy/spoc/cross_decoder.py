@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from flare.kernels.add_layernorm import add_layernorm
 from flare.kernels.attention import attention
-from flare.kernels.linear_relu import linear_relu
+from flare.kernels.linear_activation import linear_relu
 from flare.policy.kv_cache import KVCache, KVPrefix
 from flare.policy.spoc.config import SpocConfig
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from flare.kernels.add_layernorm import add_layernorm
 from flare.kernels.attention import attention_packed
-from flare.kernels.linear_relu import linear_relu
+from flare.kernels.linear_activation import linear_relu
 from flare.kernels.pool_attention import cls_layer
 from flare.policy.spoc.config import SpocConfig
 

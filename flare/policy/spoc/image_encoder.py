@@ -1,6 +1,7 @@
 """Frames to features: normalisation, frozen vision transformer, pooling to a grid of cells."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from flare.kernels.augment_patches import augment_images, augment_patches
 from flare.policy.spoc.augmentation import CENTRAL_CROP, Augmentations
 from flare.policy.spoc.config import SpocConfig
-from flare.policy.spoc.vision_transformer import VisionTransformer
+from flare.policy.spoc.vision_transformer import Constants, VisionTransformer
 
 # CLIP's statistics, which the original uses for DINOv2 too; SigLIP maps to [-1, 1].
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -35,6 +36,21 @@ def _channels_last(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).contiguous()
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Constants, and the weights that they were made of with their versions."""
+
+    sources: list[tuple[Tensor, int]]
+    constants: Constants
+
+
+def _is_same(source: tuple[Tensor, int], weight: Tensor) -> bool:
+    kept, version = source
+    return (kept.data_ptr(), kept.dtype, version) == (
+        weight.data_ptr(), weight.dtype, weight._version
+    )  # fmt: skip
+
+
 class SpocImageEncoder(nn.Module):
     """The frozen encoder that all cameras and both towers share; runs once per frame."""
 
@@ -51,6 +67,7 @@ class SpocImageEncoder(nn.Module):
                                 strict=True):  # fmt: skip
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         self.requires_grad_(False)
+        self._kept: _Kept | None = None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -97,8 +114,19 @@ class SpocImageEncoder(nn.Module):
 
     def tokens(self, patches: Tensor) -> Tensor:
         """[m, patches, numbers] to the transformer's tokens."""
-        weight, bias = self._folded()
-        return self.vit(patches, weight, bias)  # type: ignore[no-any-return]
+        return self.vit(patches, self.constants())  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def constants(self) -> Constants:
+        """What does not depend on the images: made once of these weights, anew when they change."""
+        vit = self.vit
+        own = [p for p in (vit.patches.weight, vit.patches.bias, vit.positions, vit.class_token)
+               if p is not None]  # fmt: skip
+        # The tensors are kept, so that nothing else can come to lie where they lay.
+        if self._kept is None or not all(map(_is_same, self._kept.sources, own)):
+            constants = vit.constants(*self._folded())
+            self._kept = _Kept([(p.detach(), p._version) for p in own], constants)
+        return self._kept.constants
 
     def _patches(self, images: Tensor, draws: Augmentations | None, dtype: torch.dtype) -> Tensor:
         """Patches of 0 to 255, cut from the middle (DINOv2) or of resized images (SigLIP)."""

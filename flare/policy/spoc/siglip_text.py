@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from flare.policy.spoc.config import TextConfig
-from flare.policy.spoc.vision_transformer import TransformerBlock
+from flare.policy.spoc.vision_transformer import TransformerBlock, run_blocks
 
 _EPS = 1e-6
 
@@ -34,7 +34,5 @@ class SiglipTextEncoder(nn.Module):
         The pooled token, last, is a linear layer of the feature at the context's last place.
         """
         x = self.embedding(tokens) + self.positions
-        for block in self.blocks:
-            x = block(x)
-        x = self.norm(x)
+        x = self.norm(run_blocks(self.blocks, x))
         return torch.cat([x, self.pooled(x[:, -1:])], 1)

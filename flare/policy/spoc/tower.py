@@ -1,12 +1,15 @@
 """One tower: everything between frozen features and a head. Actor and critic have one each."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flare.kernels.add_layernorm import add_layernorm
 from flare.kernels.layernorm_relu_token import layernorm_relu_token
-from flare.kernels.linear_relu import linear_relu
+from flare.kernels.linear_activation import linear_relu
+from flare.kernels.step_embedding import step_embedding
 from flare.policy.kv_cache import KVCache, KVPrefix
 from flare.policy.observation import Observation
 from flare.policy.spoc.config import SpocConfig
@@ -104,7 +107,11 @@ class SpocTower(nn.Module):
         """
         envs, steps = obs.time_step.shape
         text = self.read(words)
-        x = self.embed(obs.flat(), text).view(envs, steps, -1)
+        # Frames are embedded in the order that the rollout has them in, step by step: there they
+        # need no copy. Only what comes out is turned over.
+        index = text.index.view(envs, steps).t().flatten()
+        x = self.embed(obs.batch_first().flat(), replace(text, index=index))
+        x = x.view(steps, envs, -1).transpose(0, 1).contiguous()
         if isinstance(self.decoder, CrossDecoder):
             return self._close(self.decoder(x, text, segment_ids, prefix, self.first_layer))
         return self._close(self.decoder(x, segment_ids, prefix, self.first_layer))
@@ -131,9 +138,11 @@ class SpocTower(nn.Module):
     def embed(self, obs: Observation, text: StepText) -> Tensor:
         """Observations [M] to the decoder's input [M, d]."""
         x = self.fuse(obs.features, text)
-        x = x + self.prev_action(obs.prev_action) + self.in_hand(obs.in_hand)
-        out: Tensor = x + self.time_encoding(obs.time_step).to(x.dtype)
-        return out
+        return step_embedding(
+            x, self.prev_action.weight, self.in_hand.weight, action=obs.prev_action,
+            hand=obs.in_hand, step=obs.time_step, frequencies=self.time_encoding.frequencies,
+            padding=self.prev_action.padding_idx,
+        )  # fmt: skip
 
     def fuse(self, features: Tensor, text: StepText) -> Tensor:
         """Features [M, F] and the instructions of the same M steps to [M, d]."""

@@ -4,12 +4,15 @@ Both are pre-norm, ``x + s1·Attention(LayerNorm(x))`` and ``x + s2·W2 gelu(W1 
 DINOv2 has the scales s and a class token, SigLIP neither.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flare.kernels.add_layernorm import add_layernorm
+from flare.kernels.add_layernorm import join_stream, stream_layernorm
 from flare.kernels.attention import attention_packed
+from flare.kernels.linear_activation import linear_gelu
 from flare.kernels.ln_pool import ln_pool
 from flare.policy.spoc.config import VisionConfig
 
@@ -39,21 +42,52 @@ class TransformerBlock(nn.Module):
             self.attention_scale = nn.Parameter(torch.ones(embed))
             self.feed_forward_scale = nn.Parameter(torch.ones(embed))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[M, S, embed] to [M, S, embed]."""
-        qkv = self.qkv(_normed(x, self.attention_norm)).unflatten(-1, (3, self.num_heads, -1))
-        seen = attention_packed(qkv).flatten(2)
-        x = x + _scaled(self.attention_out(seen), self.attention_scale)
-        hidden = F.gelu(self.w_in(_normed(x, self.feed_forward_norm)))
-        return x + _scaled(self.w_out(hidden), self.feed_forward_scale)
+    def forward(
+        self, x: Tensor, branch: Tensor | None, gain: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """One layer.
+
+        Args:
+            x: [M, S, embed], the stream.
+            branch: [M, S, embed], what the layer before adds to it; None: nothing.
+            gain: [embed], that layer's feed_forward_scale.
+
+        Returns:
+            The stream and what this layer adds to it, each [M, S, embed].
+        """
+        first, second = self.attention_norm, self.feed_forward_norm
+        normal, x = stream_layernorm(x, branch, gain, first.weight, first.bias, eps=first.eps)
+        qkv = self.qkv(normal).unflatten(-1, (3, self.num_heads, -1))
+        branch = self.attention_out(attention_packed(qkv).flatten(2))
+        normal, x = stream_layernorm(
+            x, branch, self.attention_scale, second.weight, second.bias, eps=second.eps
+        )
+        hidden = linear_gelu(normal, self.w_in.weight, self.w_in.bias)
+        return x, self.w_out(hidden)
 
 
-def _normed(x: Tensor, norm: nn.LayerNorm) -> Tensor:
-    return add_layernorm(x, None, norm.weight, norm.bias, eps=norm.eps)
+def run_blocks(blocks: nn.ModuleList, x: Tensor) -> Tensor:
+    """The layers one after the other, [M, S, embed] to [M, S, embed].
+
+    What a layer adds to the stream is added by the norm that reads it next.
+    """
+    branch: Tensor | None = None
+    gain: Tensor | None = None
+    for block in blocks:
+        assert isinstance(block, TransformerBlock)  # a ModuleList forgets the type
+        x, branch = block(x, branch, gain)
+        gain = block.feed_forward_scale
+    return join_stream(x, branch, gain)
 
 
-def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:
-    return x if scale is None else x * scale
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """What a vision transformer's first tokens are made of, beside the images."""
+
+    weight: Tensor  # [embed, 3 · patch · patch], of a patch's numbers
+    bias: Tensor  # [embed]
+    positions: Tensor  # [rows · columns, embed]
+    first: Tensor | None  # [1, 1, embed], the class token at its place
 
 
 class VisionTransformer(nn.Module):
@@ -75,25 +109,31 @@ class VisionTransformer(nn.Module):
         )
         self.norm = nn.LayerNorm(embed, eps=_EPS)
 
-    def forward(self, patches: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(self, patches: Tensor, constants: "Constants") -> Tensor:
         """Tokens of all patches, row by row, before the final norm; DINOv2's class token first.
 
         Args:
             patches: [M, rows · columns, 3 · patch · patch] of the weights' dtype.
-            weight: [embed, 3, patch, patch] of the patch convolution to use.
-            bias: [embed] of it.
+            constants: what does not depend on the images.
 
         Returns:
             [M, rows · columns, embed], or one token more.
         """
-        x = F.linear(patches, weight.flatten(1), bias)
-        x = x + self.grid_positions(*self.config.patches)
-        if self.class_token is not None:
-            first = self.class_token + self.positions[:, :1]
-            x = torch.cat([first.expand(len(x), -1, -1), x], 1)
-        for block in self.blocks:
-            x = block(x)
-        return x
+        x = F.linear(patches, constants.weight, constants.bias) + constants.positions
+        if constants.first is not None:
+            x = torch.cat([constants.first.expand(len(x), -1, -1), x], 1)
+        return run_blocks(self.blocks, x)
+
+    def constants(self, weight: Tensor, bias: Tensor) -> "Constants":
+        """What every image's tokens begin with.
+
+        Args:
+            weight: [embed, 3, patch, patch] of the patch convolution to use.
+            bias: [embed] of it.
+        """
+        first = None if self.class_token is None else self.class_token + self.positions[:, :1]
+        positions = self.grid_positions(*self.config.patches)
+        return Constants(weight.flatten(1), bias, positions, first)
 
     def pool(self, tokens: Tensor) -> Tensor:
         """Tokens of forward, normalised and averaged to cells: [M, grid rows · columns, embed]."""
