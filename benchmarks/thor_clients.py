@@ -37,7 +37,7 @@ _F_SETPIPE_SZ = 1031
 _PIPE_BYTES = 1 << 20
 _METADATA, _IMAGE, _THIRD_PARTY_IMAGE, _END = 1, 4, 10, 255  # fields of a message
 _FIRST = 1 << 40  # sequence ids of made replies, all of nine bytes
-_RECORDED = 64  # replies made ahead
+_RECORDED = 2  # replies made ahead: few, so that they stay in the cache as a pipe does
 
 
 def items() -> list[tuple[str, str]]:
