@@ -7,7 +7,7 @@ parts of 8 environments, as all of it does not fit.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -200,20 +200,21 @@ def _original_update(
     return update
 
 
-def measure_all(device: torch.device, sizes: tuple[int, ...] = (8, 32, 64)) -> list[dict[str, Any]]:
-    """All ways at several numbers of environments; what does not fit says so."""
+def measure_all(
+    device: torch.device, sizes: tuple[int, ...] = (8, 32, 64)
+) -> Iterator[dict[str, Any]]:
+    """All ways at several numbers of environments, one by one; what does not fit says so."""
     ways: dict[str, Callable[[int], dict[str, Any]]] = {
         "triton": lambda n: measure(n, "triton", device),
         "reference": lambda n: measure(n, "reference", device),
         "original": lambda n: measure_original(n, device),
     }
-    results = []
     for envs in sizes:
         for name, way in ways.items():
             try:
-                results.append(way(envs))
+                result = way(envs)
             except torch.cuda.OutOfMemoryError as error:
-                results.append({"envs": envs, "way": name, "absent": str(error)[:100]})
+                result = {"envs": envs, "way": name, "absent": str(error)[:100]}
             torch.cuda.empty_cache()
-            print(results[-1], flush=True)
-    return results
+            print(result, flush=True)
+            yield result
