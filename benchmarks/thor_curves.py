@@ -60,13 +60,14 @@ def curves_of(runs: Sequence[Path]) -> list[dict[str, Any]]:
     out = []
     for config, lines in zip(configs, records, strict=True):
         every = max(1, len(lines) // _POINTS)
+        points = lines[::-1][::every][::-1]  # the last one among them
         entry = {
             "world": world_of(config),
             "seed": config.seed,
             "envs": config.world.num_envs,
             "planned_steps": config.total_steps,
             "iterations": len(lines),
-            "curve": [[line["step"], line["success_rate"]] for line in lines[every - 1 :: every]],
+            "curve": [[line["step"], line["success_rate"]] for line in points],
         }
         for other, reference in zip(configs, records, strict=True):
             is_embedded = other.world.kind == "embedded" and config.world.kind == "thor"
