@@ -22,6 +22,7 @@ from flare.data.sensors import (
 )
 from flare.data.task_spec import template_of
 from flare.data.video import trajectory_encoder
+from flare.rollout.noisy_expert import NoisyExpert
 from flare.rollout.player import StepView
 from flare.tasks.mixture import TaskMixture
 from flare.tasks.registry import TASK_NAMES
@@ -76,10 +77,20 @@ class TrajectoryRecorder:
         worlds: EmbeddedWorlds,
         mixture: TaskMixture,
         episodes: Episodes,
+        expert: NoisyExpert | None = None,
         *,
         num_threads: int = 1,
     ) -> None:
-        """Make room for N episodes; ``num_threads`` encode pictures side by side."""
+        """Make room for N episodes.
+
+        Args:
+            worlds: N of them, being played.
+            mixture: the tasks of the episodes.
+            episodes: what is played.
+            expert: the actor, if some of its actions are random.
+            num_threads: threads that encode pictures side by side.
+        """
+        self._expert = expert
         self._worlds, self._mixture, self._episodes = worlds, mixture, episodes
         n, rows = worlds.num_envs, mixture.max_steps + 1
         self._columns: dict[str, NDArray[Any]] = {
@@ -111,7 +122,8 @@ class TrajectoryRecorder:
         self._length[envs] = facts["step"]
         self._film(view.frames, envs)
         self._follow_moved(envs, facts)
-        sensors = motion_sensors(facts) | self._rooms.update(envs, facts)
+        is_random = self._expert.is_random[envs] if self._expert else np.zeros(len(envs), np.bool_)
+        sensors = motion_sensors(facts, is_random) | self._rooms.update(envs, facts)
         sensors |= self._target_sensors(envs, facts)
         for name, values in sensors.items():
             self._columns[name][facts["step"], envs] = values

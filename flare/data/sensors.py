@@ -45,8 +45,8 @@ SENSORS: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
 }
 
 
-def motion_sensors(facts: Rows) -> dict[str, Rows]:
-    """Sensors that facts [n] alone tell; rows as SENSORS says."""
+def motion_sensors(facts: Rows, is_random: NDArray[np.bool_]) -> dict[str, Rows]:
+    """Sensors that facts [n] and is_random [n], of the last actions, tell; rows as SENSORS says."""
     has_acted = facts["last_action"] >= 0
     success = facts["last_action_success"].astype(np.int64)
     place = np.zeros((len(facts), 6))
@@ -57,7 +57,7 @@ def motion_sensors(facts: Rows) -> dict[str, Rows]:
     arm[:, 3] = facts["wrist_yaw_deg"]
     return {
         "last_action_success": np.where(has_acted, success, -1)[:, None],
-        "last_action_is_random": np.where(has_acted, 0, -1)[:, None],
+        "last_action_is_random": np.where(has_acted, is_random, -1)[:, None],
         "last_agent_location": place,
         "last_action_str": _ACTION_ROWS[facts["last_action"]],
         "house_index": facts["house"],

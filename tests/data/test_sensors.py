@@ -74,7 +74,7 @@ def test_strict_success_asks_for_aim_and_size():
 def test_the_first_row_knows_no_action():
     rows = np.zeros(1, FACTS_DTYPE)
     rows["last_action"], rows["held_object"] = -1, -1
-    sensors = motion_sensors(rows)
+    sensors = motion_sensors(rows, np.ones(1, np.bool_))
     assert sensors["last_action_success"].item() == -1
     assert sensors["last_action_is_random"].item() == -1
     assert not sensors["last_action_str"].any()
