@@ -28,6 +28,7 @@ from flare.errors import require
 from flare.houses.generator import GeneratorConfig
 from flare.imitation.demonstrations import collect_demonstrations
 from flare.imitation.encoded import EncodedDemonstrations
+from flare.policy.config import ImageEncoderConfig
 from flare.policy.policy import Policy
 from flare.recipes.demo import GOAL_TYPES
 from flare.recipes.encoder import EncoderConfig, TurnsOfViews, WalkedViews, views_anywhere
@@ -74,9 +75,13 @@ class ImitateConfig:
         default_factory=lambda: CameraSpec(width=168, height=96, num_cameras=2)
     )
     num_envs: int = 64
-    grid_channels: int = 32  # of the policy's image encoder
+    # Of the policy's image encoder: finer than the small policy's own and with more numbers a cell,
+    # as what is to be taken is a few pixels wide.
+    channels: tuple[int, ...] = (24, 48, 96, 96)
+    first_stride: int = 3  # px
+    grid_channels: int = 32
     encoder: EncoderConfig = field(
-        default_factory=lambda: EncoderConfig(num_views=80_000, parts=2, standardise=True)
+        default_factory=lambda: EncoderConfig(num_views=100_000, parts=2, standardise=True)
     )
     imitation: ImitationConfig = field(
         default_factory=lambda: ImitationConfig(
@@ -91,7 +96,7 @@ class ImitateConfig:
         require(0.0 <= self.noise < 1.0, "noise", self.noise, "use 0 to below 1")
         check_seed(self.seed)
         check_torch_threads(self.num_threads)
-        _ = self.joint  # refuses unknown tasks and the episodes' numbers
+        _ = self.joint, self.image  # refuse unknown tasks and impossible numbers
 
     def resolved(self) -> "ImitateConfig":
         """The config with --quick spelled out."""
@@ -131,6 +136,16 @@ class ImitateConfig:
             num_envs=self.num_envs, num_threads=self.num_threads, camera=self.camera
         )
         return world.for_tasks(self.joint.build())
+
+    @property
+    def image(self) -> ImageEncoderConfig:
+        """The policy's image encoder; refuses impossible sizes."""
+        return ImageEncoderConfig(
+            height=self.camera.height, width=self.camera.width,
+            num_cameras=self.camera.num_cameras, channels=self.channels,
+            first_kernel=2 * self.first_stride, first_stride=self.first_stride,
+            grid_channels=self.grid_channels,
+        )  # fmt: skip
 
     @property
     def generator(self) -> GeneratorConfig:
@@ -194,7 +209,7 @@ class Imitation:
         config = self.config
         work = Pretraining(
             agent=make_agent(
-                config.world, config.joint, config.all_types, grid_channels=config.grid_channels
+                config.world, config.joint, config.all_types, image=config.image
             ),
             encoder=config.encoder, imitation=config.imitation, goal_types=config.all_types,
             seed=config.seed, folder=self.run.path, recipe=config,

@@ -21,7 +21,7 @@ from flare.console import Console
 from flare.errors import UserError
 from flare.imitation.demonstrations import Demonstrations
 from flare.imitation.encoded import EncodedDemonstrations
-from flare.policy.config import small_preset
+from flare.policy.config import ImageEncoderConfig, small_preset
 from flare.ranks import Ranks
 from flare.recipes.clone_run import CloneRun, open_windows
 from flare.recipes.cloning import Cloner, CloningConfig
@@ -71,11 +71,11 @@ class PretrainConfig:
 
 def make_agent(
     world: WorldConfig, task: TaskConfig, goal_types: tuple[str, ...], critic: Critic = "facts",
-    *, grid_channels: int = 0,
+    *, image: ImageEncoderConfig | None = None,
 ) -> AgentConfig:  # fmt: skip
     """The small agent for these tasks, goals, actions and cameras.
 
-    grid_channels: numbers kept of each cell of each image; 0: as small_preset has it.
+    image: the image encoder, for the world's cameras; None: small_preset's.
     """
     mixture = task.build()
     vocabulary = mixture.vocabulary(goal_types)
@@ -88,8 +88,8 @@ def make_agent(
         sees_hand=mixture.uses_arm,
         num_places=vocabulary.max_words if mixture.word_order_matters else 0,
     )
-    if grid_channels:
-        network = replace(network, image=replace(network.image, grid_channels=grid_channels))
+    if image is not None:
+        network = replace(network, image=image)
     return AgentConfig(
         network=network,
         words=vocabulary.words,
