@@ -27,14 +27,14 @@ class FileWindows:
 
     def batches(
         self, first: int = 0, progress: Callable[[int], float] = lambda _: 0.0
-    ) -> Iterator[tuple[int, WindowBatch]]:
-        """Number and content of each of this rank's batches from ``first`` on."""
+    ) -> Iterator[WindowBatch]:
+        """Each of this rank's batches from number ``first`` on."""
         number = first
         while True:
             start = (number * self._num_ranks + self._rank) * self._batch_size
             prob = self._window.last_prob_at(progress(number))
             items = range(start, start + self._batch_size)
-            yield number, WindowBatch.of([self._read(item, prob) for item in items])
+            yield WindowBatch.of([self._read(item, prob) for item in items])
             number += 1
 
     def _read(self, item: int, last_prob: float) -> Window:
