@@ -16,6 +16,8 @@ from flare.data.sensors import (
     BOX_SENSORS,
     SENSORS,
     RoomMemory,
+    Seen,
+    approximate_boxes,
     motion_sensors,
     target_boxes,
     target_sensors,
@@ -185,29 +187,31 @@ class TrajectoryRecorder:
     def _target_sensors(
         self, envs: NDArray[np.int64], facts: NDArray[Any]
     ) -> dict[str, NDArray[Any]]:
-        found = list(self._see(envs, facts))
         reached = np.zeros(len(envs), np.bool_)
         for task, rows in self._mixture.rows(facts):
             reached[rows] = task.reached(facts[rows])
         return target_sensors(
-            facts, self._centers[envs], self._faces[envs], [boxes for boxes, _ in found],
-            found[0][1], reached, self._worlds.camera.height,
+            facts, self._centers[envs], self._faces[envs], list(self._see(envs, facts)), reached,
+            self._worlds.camera.height,
         )  # fmt: skip
 
-    def _see(
-        self, envs: NDArray[np.int64], facts: NDArray[Any]
-    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """Boxes and pixels of the targets in each camera; nothing is drawn where none is known."""
+    def _see(self, envs: NDArray[np.int64], facts: NDArray[Any]) -> Iterator[Seen]:
+        """The targets in each camera; nothing is drawn where none is known."""
         some = np.flatnonzero(facts["num_targets"] > 0)
         for camera in range(len(CAMERAS)):
             boxes = np.full((len(envs), MAX_TARGETS, 4), -1.0, np.float32)
-            pixels = np.zeros((len(envs), MAX_TARGETS), np.int64)
+            seen = Seen(
+                boxes=boxes, approximate=boxes.copy(),
+                pixels=np.zeros((len(envs), MAX_TARGETS), np.int64),
+            )  # fmt: skip
             if len(some):
                 chosen = envs[some]
                 _, _, ids = self._worlds.render(chosen.astype(np.int32), camera, ids=True)
                 assert ids is not None
-                boxes[some], pixels[some] = target_boxes(ids, self._slots[chosen])
-            yield boxes, pixels
+                slots = self._slots[chosen]
+                seen.boxes[some], seen.pixels[some] = target_boxes(ids, slots)
+                seen.approximate[some] = approximate_boxes(ids, slots, seen.boxes[some])
+            yield seen
 
     def _boxes(
         self, env: int, length: int, count: int, template: dict[str, Any], objects: Sequence[Any]
