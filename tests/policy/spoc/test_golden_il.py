@@ -15,7 +15,8 @@ from flare.importing.weights import export_weights
 from flare.policy.observation import Observation
 from flare.policy.spoc.image_encoder import CLIP_MEAN, CLIP_STD
 from flare.policy.time_encoding import TimeEncoding
-from flare.recipes.cloning import Cloner, CloningConfig, Ranks
+from flare.ranks import Ranks
+from flare.recipes.cloning import Cloner, CloningConfig
 from flare.specs import ACTION_NAMES, CameraSpec
 from tests.policy.spoc.golden import (
     SALT,
