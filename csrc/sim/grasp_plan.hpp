@@ -13,8 +13,8 @@ namespace flare::sim {
 bool takes_target(const Surroundings& around, const Pose& pose,
                   std::span<const std::int32_t> targets);
 
-/// How well the hand has to be placed for a grasp: just so, or above or inside the target's box, with
-/// room for an error of the hand sphere's radius to each side.
+/// How well the hand has to be placed for a grasp: just so, or above or inside the target's box,
+/// with room for an error of the hand sphere's radius to each side.
 enum class Grip { kAny, kSure };
 
 /// Actions of lift and extension, then pickup, that take one of the targets from where the base
