@@ -61,16 +61,20 @@ def layernorm_relu_token_reference(
 
 @jit
 def sequence_fwd_kernel(
-    x, w, b, token, first, tail, index, out, mean, rstd, count, cells, region, length, eps,
+    x, w, b, token, first, tail, index, out, mean, rstd, cells, region, length, eps,
     C: tl.constexpr, BLOCK_C: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """One program per ROWS rows of the output; count = M · (1 + cells + length)."""
-    rows = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+    """One program per ROWS places of one sequence.
+
+    It divides its own number once, not those of its rows: in 64 bits that takes longer than sums.
+    """
     size = 1 + cells + length
-    m, place = rows // size, rows % size
+    blocks = tl.cdiv(size, ROWS)
+    place = tl.program_id(0) % blocks * ROWS + tl.arange(0, ROWS)
+    m = (tl.program_id(0) // blocks).to(tl.int64)
     c = tl.arange(0, BLOCK_C)
     wide = (c < C)[None, :]
-    alive = rows < count
+    alive = place < size
     is_cell = alive & (place > 0) & (place <= cells)
     is_tail = alive & (place > cells)
     cell = m * cells + place - 1
@@ -87,7 +91,7 @@ def sequence_fwd_kernel(
     added = tl.load(
         token + group[:, None] * C + c[None, :], mask=is_cell[:, None] & wide, other=0.0
     ).to(tl.float32)
-    which = tl.load(index + m, mask=is_tail, other=0).to(tl.int64)
+    which = tl.load(index + m).to(tl.int64)
     text = tl.load(
         tail + (which * length + place - 1 - cells)[:, None] * C + c[None, :],
         mask=is_tail[:, None] & wide, other=0.0,
@@ -95,7 +99,7 @@ def sequence_fwd_kernel(
     head = tl.load(first + c, mask=c < C, other=0.0).to(tl.float32)
     result = tl.where(is_cell[:, None], adapted + added, text)
     result = tl.where((place == 0)[:, None], head[None, :], result)
-    offs = rows[:, None] * C + c[None, :]
+    offs = (m * size + place)[:, None] * C + c[None, :]
     tl.store(out + offs, result.to(out.dtype.element_ty), mask=alive[:, None] & wide)
     tl.store(mean + cell, mu, mask=is_cell)
     tl.store(rstd + cell, inverse, mask=is_cell)
@@ -154,14 +158,14 @@ class _Sequence(torch.autograd.Function):
         out = x.new_empty(frames, 1 + cells + length, width)
         mean, rstd = (x.new_empty(frames * cells, dtype=torch.float32) for _ in range(2))
         config = FORWARD[x.dtype.itemsize]
-        count = frames * (1 + cells + length)
         args = {
             "x": x, "w": w, "b": b, "token": token, "first": first.contiguous(), "tail": tail,
-            "index": index.contiguous(), "out": out, "mean": mean, "rstd": rstd, "count": count,
+            "index": index.contiguous(), "out": out, "mean": mean, "rstd": rstd,
             "cells": cells, "region": region, "length": length, "eps": eps, "C": width,
             "BLOCK_C": max(16, next_power_of_2(width)),
         }  # fmt: skip
-        launch(sequence_fwd_kernel, (cdiv(count, config.blocks["ROWS"]),), args, config)
+        blocks = cdiv(1 + cells + length, config.blocks["ROWS"])
+        launch(sequence_fwd_kernel, (frames * blocks,), args, config)
         ctx.save_for_backward(x, w, b, mean, rstd, index)
         ctx.texts = len(tail)
         return out
