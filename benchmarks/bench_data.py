@@ -79,7 +79,7 @@ def read_whole(
     for camera in CAMERAS:
         path = sample.folder / video_name(camera, sample.episode)
         if keep_converter:
-            frames = read_frames(path, range(num_frames), num_frames)
+            frames = read_frames([path], range(num_frames), num_frames)[:, 0]
         else:
             with av.open(str(path)) as container:
                 pictures = container.decode(video=0)
@@ -127,9 +127,8 @@ def windows_setup(num_steps: int) -> Iterator[Contenders]:
         def limit() -> None:
             for index in itertools.islice(counter, BATCH):
                 sample = samples[index % NUM_EPISODES]
-                for camera in CAMERAS:
-                    path = sample.folder / video_name(camera, sample.episode)
-                    read_frames(path, range(window.length), num_steps + 1)
+                paths = [sample.folder / video_name(camera, sample.episode) for camera in CAMERAS]
+                read_frames(paths, range(window.length), num_steps + 1)
 
         size = sum(file.stat().st_size for file in samples[0].folder.iterdir())
         yield Contenders(

@@ -66,6 +66,14 @@ COMMANDS = (
         "train a policy by imitation of demonstrations",
     ),
     Command(
+        "imitate",
+        "flare.recipes.chores",
+        "ImitateConfig",
+        "run_imitate",
+        "learn the four tasks of CHORES from the expert in generated houses, and measure each",
+        is_resumable=True,
+    ),
+    Command(
         "finetune",
         "flare.recipes.finetune",
         "FinetuneConfig",

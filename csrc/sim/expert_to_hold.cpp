@@ -25,7 +25,9 @@ class Taker : Walker {
     return {state_.spec.targets.data(), static_cast<std::size_t>(state_.spec.num_targets)};
   }
   [[nodiscard]] bool holds_target() const;
+  [[nodiscard]] bool is_time_to_plan() const;
   [[nodiscard]] std::optional<Action> grasp();
+  [[nodiscard]] std::vector<Action> posture_and_grasp(Grip grip) const;
 };
 
 Action Taker::next() {
@@ -36,10 +38,10 @@ Action Taker::next() {
   const float distance = distance_left();
   const bool is_near = distance <= kAround;
   if (distance < 0.0F || (is_near && state_.stalled > kGivesUp)) return Action::kDone;
-  if (!is_stowed(house_.robot, pose_)) return Action::kArmIn;
-  if (is_near && state_.stalled % kEvery == 0) {
+  if (is_near && is_time_to_plan()) {
     if (const auto action = grasp()) return *action;
   }
+  if (!is_stowed(house_.robot, pose_)) return Action::kArmIn;
   return distance > 0.0F ? walk() : any_free(5);
 }
 
@@ -50,20 +52,31 @@ bool Taker::holds_target() const {
   return false;
 }
 
-/// Plans the rest of the episode: from here, or after a few actions of the base.
+/// Now and then, and at once when a plan was left or the arm has just been drawn in.
+bool Taker::is_time_to_plan() const {
+  return state_.strayed != 0 || state_.stalled % kEvery == 0 ||
+         state_.last_action == static_cast<std::int32_t>(Action::kArmIn);
+}
+
+/// Plans the rest of the episode, if it can so that whoever imitates it may be a little off.
 std::optional<Action> Taker::grasp() {
-  std::vector<Action> arm = grasp_actions(around_, pose_, targets());
-  std::vector<Action> plan;
-  if (arm.empty()) {
-    plan = way_to(around_, field_, pose_, [&](const Pose& pose) {
-      arm = grasp_actions(around_, pose, targets());
-      return !arm.empty();
-    });
-  }
-  if (arm.empty()) return std::nullopt;
-  plan.insert(plan.end(), arm.begin(), arm.end());
+  std::vector<Action> plan = posture_and_grasp(Grip::kSure);
+  if (plan.empty()) plan = posture_and_grasp(Grip::kAny);
+  if (plan.empty()) return std::nullopt;
   state_.plan.assign(plan);
   return plan.front();
+}
+
+/// From here, or after a few actions of the base for which the arm has to be stowed.
+std::vector<Action> Taker::posture_and_grasp(Grip grip) const {
+  std::vector<Action> arm = grasp_actions(around_, pose_, targets(), grip);
+  if (!arm.empty() || !is_stowed(house_.robot, pose_)) return arm;
+  std::vector<Action> plan = way_to(around_, field_, pose_, [&](const Pose& pose) {
+    arm = grasp_actions(around_, pose, targets(), grip);
+    return !arm.empty();
+  });
+  plan.insert(plan.end(), arm.begin(), arm.end());
+  return plan;
 }
 
 }  // namespace

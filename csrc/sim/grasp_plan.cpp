@@ -74,8 +74,14 @@ std::optional<float> hand_distance(const Surroundings& around, const Pose& pose,
   return along;
 }
 
+bool is_above_or_in(const Solid& box, Vec3 hand) {
+  const Vec2 place = {hand.x, hand.z};
+  return length(closest_point(box.base, place) - place) == 0.0F;
+}
+
 std::vector<Action> grasp_at(const Surroundings& around, const Pose& pose, float height,
-                             float distance, std::span<const std::int32_t> targets) {
+                             float distance, const Solid& box,
+                             std::span<const std::int32_t> targets, Grip grip) {
   const RobotSpec& robot = around.house.robot;
   const ArmSpec& arm = *robot.arm;
   const float lift =
@@ -86,6 +92,7 @@ std::vector<Action> grasp_at(const Surroundings& around, const Pose& pose, float
   if (!trial.shift(kLift, lift - pose.arm.lift)) return {};
   if (!trial.shift(kExtension, extension - pose.arm.extension)) return {};
   if (!takes_target(around, trial.pose(), targets)) return {};
+  if (grip == Grip::kSure && !is_above_or_in(box, hand_of(robot, trial.pose()).center)) return {};
   auto actions = std::move(trial).actions();
   actions.push_back(Action::kPickup);
   return actions;
@@ -100,7 +107,7 @@ bool takes_target(const Surroundings& around, const Pose& pose,
 }
 
 std::vector<Action> grasp_actions(const Surroundings& around, const Pose& pose,
-                                  std::span<const std::int32_t> targets) {
+                                  std::span<const std::int32_t> targets, Grip grip) {
   for (const std::int32_t target : targets) {
     const Solid box = box_of(around.house.house, around.things, target);
     const auto along = hand_distance(around, pose, box);
@@ -109,7 +116,7 @@ std::vector<Action> grasp_actions(const Surroundings& around, const Pose& pose,
     const std::array<float, 3> heights = {0.5F * (box.y0 + box.y1), box.y1, box.y1 + 0.7F * radius};
     for (const float height : heights) {
       for (const float depth : kDepths) {
-        auto actions = grasp_at(around, pose, height, *along - depth, targets);
+        auto actions = grasp_at(around, pose, height, *along - depth, box, targets, grip);
         if (!actions.empty()) return actions;
       }
     }

@@ -13,10 +13,14 @@ namespace flare::sim {
 bool takes_target(const Surroundings& around, const Pose& pose,
                   std::span<const std::int32_t> targets);
 
+/// How well the hand has to be placed for a grasp: just so, or above or inside the target's box,
+/// with room for an error of the hand sphere's radius to each side.
+enum class Grip { kAny, kSure };
+
 /// Actions of lift and extension, then pickup, that take one of the targets from where the base
 /// stands; each is known to succeed. The wrist stays as it is. Empty if there are none.
-/// @pre the arm is stowed and the hand empty
+/// @pre the hand is empty
 std::vector<Action> grasp_actions(const Surroundings& around, const Pose& pose,
-                                  std::span<const std::int32_t> targets);
+                                  std::span<const std::int32_t> targets, Grip grip);
 
 }  // namespace flare::sim

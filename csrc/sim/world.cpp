@@ -194,6 +194,7 @@ void World::end_step(Action action, bool is_moved) {
   if (action == Action::kSubDone) state_.last_action_success = state_.sub_done_success;
   const bool is_planned = state_.plan.size > 0 && is_moved &&
                           state_.plan.actions[0] == static_cast<std::uint8_t>(action);
+  state_.strayed = flag(state_.plan.size > 0 && !is_planned);
   if (is_planned) {
     state_.plan.pop();
   } else {

@@ -91,7 +91,8 @@ struct WorldState {
   std::uint8_t sub_done_success = 0;
   std::uint8_t picked_up = 0;  // the last action took an object
   std::uint8_t dropped = 0;    // the last action let one go
-  std::array<std::uint8_t, 3> unused{};
+  std::uint8_t strayed = 0;    // the last action was not the one that the expert's plan wanted
+  std::array<std::uint8_t, 2> unused{};
 };
 static_assert(sizeof(WorldState) == 912, "saved states have no hidden padding");
 

@@ -17,7 +17,8 @@ from flare.data.layout import TASK_TYPES, house_name, map_file, map_text
 from flare.data.recorder import Trajectory, TrajectoryRecorder
 from flare.data.writer import write_house
 from flare.errors import UserError
-from flare.rollout.player import ExpertActor, PlayedEpisode, play_episodes
+from flare.rollout.noisy_expert import NoisyExpert
+from flare.rollout.player import PlayedEpisode, play_episodes
 from flare.tasks.mixture import TaskMixture
 from flare.tasks.registry import TASK_NAMES
 from flare.tasks.sampler import Episodes
@@ -153,6 +154,7 @@ def collect_trajectories(
     journal: Journal,
     *,
     split: str,
+    noise: float = 0.0,
     num_threads: int = 1,
     on_episode: Callable[[PlayedEpisode], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -166,6 +168,7 @@ def collect_trajectories(
         out: gets ``<task>/<split>/<house>/`` and each task's list of episodes.
         journal: of ``out``.
         split: "train" or "val".
+        noise: share of the actions that are drawn at random (NoisyExpert).
         num_threads: that encode videos side by side.
         on_episode: progress hook; the journal already knows a house that this one ended.
         should_stop: True leaves the rest for another run.
@@ -175,7 +178,8 @@ def collect_trajectories(
     rows: NDArray[np.int64] = np.flatnonzero(is_open)
     if len(rows):
         left, places = ordered.take(rows), [all_places[row] for row in rows]
-        recorder = TrajectoryRecorder(worlds, mixture, left, num_threads=num_threads)
+        expert = NoisyExpert(worlds, mixture, left, noise)
+        recorder = TrajectoryRecorder(worlds, mixture, left, expert, num_threads=num_threads)
         collection = _Collection(out, split, recorder, journal, places)
 
         def finish(record: PlayedEpisode) -> None:
@@ -185,7 +189,7 @@ def collect_trajectories(
 
         try:
             play_episodes(
-                worlds, mixture, left, ExpertActor(worlds), num_actions=len(worlds.action_names),
+                worlds, mixture, left, expert, num_actions=len(worlds.action_names),
                 on_observation=recorder.on_observation, on_episode=finish, should_stop=should_stop,
             )  # fmt: skip
         finally:

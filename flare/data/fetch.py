@@ -5,10 +5,7 @@ pieces are there; a later run goes on from these. It gets its name when every by
 checked. Servers may stall, cut answers short, answer with errors or tell wrong sizes.
 """
 
-import base64
 import errno
-import gzip
-import hashlib
 import http.client
 import json
 import os
@@ -16,15 +13,15 @@ import threading
 import time
 import urllib.error
 import urllib.request
-import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flare import __version__
 from flare.atomic import explained, make_directory, sync_directory, write_json
+from flare.data.checksum import Digest, damage, differs, published_digest
 from flare.errors import UserError
 
 T = TypeVar("T")
@@ -57,7 +54,7 @@ class Remote:
     size: int  # bytes
     etag: str  # "" if it has none
     takes_ranges: bool
-    digest: tuple[str, bytes] | None  # algorithm of hashlib, value; where one is published
+    digest: Digest | None  # where one is published
 
 
 @dataclass(slots=True)
@@ -92,26 +89,10 @@ def probe(url: str, config: HttpConfig) -> Remote:
                 size=int(length),
                 etag=headers.get("ETag", ""),
                 takes_ranges=headers.get("Accept-Ranges", "").lower() == "bytes",
-                digest=_published_digest(headers),
+                digest=published_digest(headers),
             )
 
     return _patiently(ask, url, config)
-
-
-def _published_digest(headers: Any) -> tuple[str, bytes] | None:  # noqa: ANN401 (email.message)
-    """Of the headers that mean the whole file; an ETag is no checksum by any standard."""
-    try:
-        if md5 := headers.get("Content-MD5"):
-            return "md5", base64.b64decode(md5, validate=True)
-        if sha := headers.get("x-amz-checksum-sha256"):
-            return "sha256", base64.b64decode(sha, validate=True)
-        for part in (headers.get("Repr-Digest") or headers.get("Digest") or "").split(","):
-            name, _, value = part.strip().partition("=")
-            if name.lower() in ("sha-256", "sha256"):
-                return "sha256", base64.b64decode(value.strip(":"), validate=True)
-    except ValueError:
-        return None
-    return None
 
 
 def _patiently(
@@ -293,7 +274,7 @@ def is_here(target: Path, remote: Remote) -> bool:
     if not target.exists():
         return False
     has_size = target.is_file() and target.stat().st_size == remote.size
-    if has_size and not _differs(target, remote.digest):
+    if has_size and not differs(target, remote.digest):
         return True
     raise UserError(
         f"exists already and is not what {remote.url} offers",
@@ -369,7 +350,7 @@ def _raise_first(jobs: Sequence[Future[None]], wanted: Sequence[tuple[Remote, Pa
 
 
 def _complete(partial: _Partial, place: Path) -> None:
-    problem = _damage(partial.data, place.name, partial.remote.digest)
+    problem = damage(partial.data, place.name, partial.remote.digest)
     if problem:
         partial.remove()
         raise UserError(
@@ -380,29 +361,3 @@ def _complete(partial: _Partial, place: Path) -> None:
     if place.exists():  # since we asked
         raise UserError("has appeared meanwhile", file=place, mend="look who else writes there")
     partial.move_to(place)
-
-
-def _damage(file: Path, name: str, digest: tuple[str, bytes] | None) -> str:
-    """What is wrong with a file's content by its published checksum or its own; "" if nothing."""
-    if _differs(file, digest):
-        return "its checksum is not the published one"
-    if name.endswith(".gz") and not name.endswith(".tar.gz"):  # unpacking checks those
-        try:
-            with gzip.open(file) as unzipped:
-                while unzipped.read(_CHUNK):
-                    pass
-        except (OSError, EOFError, zlib.error) as error:
-            return str(error)
-    return ""
-
-
-def _differs(file: Path, digest: tuple[str, bytes] | None) -> bool:
-    """Whether a file has another checksum than the published one, if one is."""
-    if digest is None:
-        return False
-    algorithm, expected = digest
-    found = hashlib.new(algorithm, usedforsecurity=False)
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            found.update(chunk)
-    return found.digest() != expected

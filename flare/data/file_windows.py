@@ -23,17 +23,18 @@ class FileWindows:
         self._batch_size, self._rank, self._num_ranks = batch_size, rank, num_ranks
         ids = np.array([ACTION_IDS[name] for name in demonstrations.action_names])
         self._actions = ids[demonstrations.actions]
+        self._wanted = ids[demonstrations.expert_actions]
 
     def batches(
         self, first: int = 0, progress: Callable[[int], float] = lambda _: 0.0
-    ) -> Iterator[tuple[int, WindowBatch]]:
-        """Number and content of each of this rank's batches from ``first`` on."""
+    ) -> Iterator[WindowBatch]:
+        """Each of this rank's batches from number ``first`` on."""
         number = first
         while True:
             start = (number * self._num_ranks + self._rank) * self._batch_size
             prob = self._window.last_prob_at(progress(number))
             items = range(start, start + self._batch_size)
-            yield number, WindowBatch.of([self._read(item, prob) for item in items])
+            yield WindowBatch.of([self._read(item, prob) for item in items])
             number += 1
 
     def _read(self, item: int, last_prob: float) -> Window:
@@ -48,7 +49,7 @@ class FileWindows:
         shift = int(keyed_integers(room, self._seed, 1, epoch, index, _SHIFT))
         return Window(
             frames=data.frames[rows][steps],
-            actions=actions[steps],
+            actions=self._wanted[rows][steps],
             last_actions=np.where(steps == 0, NO_ACTION, actions[np.maximum(steps - 1, 0)]),
             time_ids=steps + (shift if self._window.time_range else 0),
             in_hand=data.in_hand[rows][steps],

@@ -86,8 +86,13 @@ class Faults:
         self._lock = threading.Lock()
 
     @property
+    def samples(self) -> list[Sample]:
+        """The different episodes that could not be read."""
+        return list(self._found)
+
+    @property
     def count(self) -> int:
-        """Different episodes that could not be read."""
+        """How many they are."""
         return len(self._found)
 
     def add(self, sample: Sample, error: BaseException) -> None:
@@ -172,12 +177,13 @@ class WindowLoader:
 
     def batches(
         self, first: int = 0, progress: Callable[[int], float] = lambda _: 0.0
-    ) -> Iterator[tuple[int, WindowBatch]]:
-        """Number and content of each of the rank's batches from ``first`` on.
+    ) -> Iterator[WindowBatch | None]:
+        """Each of the rank's batches from number ``first`` on.
 
         What was read before does not matter: a resumed run gets the batches of an uninterrupted.
 
-        Windows that cannot be read are left out of their batch; a batch without any is left out.
+        Windows that cannot be read are left out of their batch. One without any is None: it counts,
+        so that all ranks stay at the same number.
 
         Args:
             first: number of the gradient step to begin with.
@@ -198,8 +204,7 @@ class WindowLoader:
                     number += 1
                 read = [future.result() for future in pending.popleft()]
                 windows = [window for window in read if window is not None]
-                if windows:
-                    yield number - len(pending) - 1, WindowBatch.of(windows)
+                yield WindowBatch.of(windows) if windows else None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

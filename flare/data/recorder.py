@@ -16,12 +16,15 @@ from flare.data.sensors import (
     BOX_SENSORS,
     SENSORS,
     RoomMemory,
+    Seen,
+    approximate_boxes,
     motion_sensors,
     target_boxes,
     target_sensors,
 )
 from flare.data.task_spec import template_of
 from flare.data.video import trajectory_encoder
+from flare.rollout.noisy_expert import NoisyExpert
 from flare.rollout.player import StepView
 from flare.tasks.mixture import TaskMixture
 from flare.tasks.registry import TASK_NAMES
@@ -76,10 +79,20 @@ class TrajectoryRecorder:
         worlds: EmbeddedWorlds,
         mixture: TaskMixture,
         episodes: Episodes,
+        expert: NoisyExpert | None = None,
         *,
         num_threads: int = 1,
     ) -> None:
-        """Make room for N episodes; ``num_threads`` encode pictures side by side."""
+        """Make room for N episodes.
+
+        Args:
+            worlds: N of them, being played.
+            mixture: the tasks of the episodes.
+            episodes: what is played.
+            expert: the actor, if some of its actions are random.
+            num_threads: threads that encode pictures side by side.
+        """
+        self._expert = expert
         self._worlds, self._mixture, self._episodes = worlds, mixture, episodes
         n, rows = worlds.num_envs, mixture.max_steps + 1
         self._columns: dict[str, NDArray[Any]] = {
@@ -111,7 +124,8 @@ class TrajectoryRecorder:
         self._length[envs] = facts["step"]
         self._film(view.frames, envs)
         self._follow_moved(envs, facts)
-        sensors = motion_sensors(facts) | self._rooms.update(envs, facts)
+        is_random = self._expert.is_random[envs] if self._expert else np.zeros(len(envs), np.bool_)
+        sensors = motion_sensors(facts, is_random) | self._rooms.update(envs, facts)
         sensors |= self._target_sensors(envs, facts)
         for name, values in sensors.items():
             self._columns[name][facts["step"], envs] = values
@@ -173,29 +187,31 @@ class TrajectoryRecorder:
     def _target_sensors(
         self, envs: NDArray[np.int64], facts: NDArray[Any]
     ) -> dict[str, NDArray[Any]]:
-        found = list(self._see(envs, facts))
         reached = np.zeros(len(envs), np.bool_)
         for task, rows in self._mixture.rows(facts):
             reached[rows] = task.reached(facts[rows])
         return target_sensors(
-            facts, self._centers[envs], self._faces[envs], [boxes for boxes, _ in found],
-            found[0][1], reached, self._worlds.camera.height,
+            facts, self._centers[envs], self._faces[envs], list(self._see(envs, facts)), reached,
+            self._worlds.camera.height,
         )  # fmt: skip
 
-    def _see(
-        self, envs: NDArray[np.int64], facts: NDArray[Any]
-    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """Boxes and pixels of the targets in each camera; nothing is drawn where none is known."""
+    def _see(self, envs: NDArray[np.int64], facts: NDArray[Any]) -> Iterator[Seen]:
+        """The targets in each camera; nothing is drawn where none is known."""
         some = np.flatnonzero(facts["num_targets"] > 0)
         for camera in range(len(CAMERAS)):
             boxes = np.full((len(envs), MAX_TARGETS, 4), -1.0, np.float32)
-            pixels = np.zeros((len(envs), MAX_TARGETS), np.int64)
+            seen = Seen(
+                boxes=boxes, approximate=boxes.copy(),
+                pixels=np.zeros((len(envs), MAX_TARGETS), np.int64),
+            )  # fmt: skip
             if len(some):
                 chosen = envs[some]
                 _, _, ids = self._worlds.render(chosen.astype(np.int32), camera, ids=True)
                 assert ids is not None
-                boxes[some], pixels[some] = target_boxes(ids, self._slots[chosen])
-            yield boxes, pixels
+                slots = self._slots[chosen]
+                seen.boxes[some], seen.pixels[some] = target_boxes(ids, slots)
+                seen.approximate[some] = approximate_boxes(ids, slots, seen.boxes[some])
+            yield seen
 
     def _boxes(
         self, env: int, length: int, count: int, template: dict[str, Any], objects: Sequence[Any]

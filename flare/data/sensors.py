@@ -1,6 +1,7 @@
 """The sensors of the published trajectories, computed from facts and instance ids."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ _NEAR = 4.0  # m, how far the boxes and the count of visible targets reach
 # The strict success of hypothetical_task_success.
 _AIMED_DEG = 10.0
 _FEWEST_PIXELS, _MOST_PIXELS, _PIXELS_PER_M2, _AT_AREA = 200.0, 1000.0, 15000.0, 224.0**2
+_ARM_DEG, _FREE_TOP = 90.0, 0.1  # of the manipulation camera: its heading, rows without the target
+_MASK_DIVISIONS = 7  # points of GetApproxObjectMask along each side of an object's rectangle
 
 _ACTION_ROWS = np.stack([encode_text(name, ACTION_BYTES) for name in (*ACTION_NAMES, "")])
 BOX_FIELDS = ("min_rows", "max_rows", "min_cols", "max_cols")
@@ -45,8 +48,8 @@ SENSORS: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
 }
 
 
-def motion_sensors(facts: Rows) -> dict[str, Rows]:
-    """Sensors that facts [n] alone tell; rows as SENSORS says."""
+def motion_sensors(facts: Rows, is_random: NDArray[np.bool_]) -> dict[str, Rows]:
+    """Sensors that facts [n] and is_random [n], of the last actions, tell; rows as SENSORS says."""
     has_acted = facts["last_action"] >= 0
     success = facts["last_action_success"].astype(np.int64)
     place = np.zeros((len(facts), 6))
@@ -57,7 +60,7 @@ def motion_sensors(facts: Rows) -> dict[str, Rows]:
     arm[:, 3] = facts["wrist_yaw_deg"]
     return {
         "last_action_success": np.where(has_acted, success, -1)[:, None],
-        "last_action_is_random": np.where(has_acted, 0, -1)[:, None],
+        "last_action_is_random": np.where(has_acted, is_random, -1)[:, None],
         "last_agent_location": place,
         "last_action_str": _ACTION_ROWS[facts["last_action"]],
         "house_index": facts["house"],
@@ -114,12 +117,52 @@ def target_boxes(
     return boxes.reshape(-1, MAX_TARGETS, 4), count.reshape(-1, MAX_TARGETS)
 
 
+def approximate_boxes(
+    ids: NDArray[np.uint16], slots: NDArray[np.uint8], boxes: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Boxes around the points of a coarse grid, 7 x 7 over each target's rectangle, that hit it.
+
+    What AI2-THOR's GetApproxObjectMask tells of an object; -1 where no point hits.
+
+    Args:
+        ids: [n, H, W] as EmbeddedWorlds.render draws them.
+        slots: [n, S] as target_boxes has them.
+        boxes: [n, MAX_TARGETS, 4] of target_boxes.
+
+    Returns: [n, MAX_TARGETS, 4] float32, as target_boxes.
+    """
+    image, target = np.nonzero(boxes[..., 0] >= 0)
+    top, bottom, left, right = boxes[image, target].astype(np.int64).T[:, :, None]
+    middles = 2 * np.arange(_MASK_DIVISIONS) + 1
+    rows = top + middles * (bottom + 1 - top) // (2 * _MASK_DIVISIONS)  # [m, 7]
+    columns = left + middles * (right + 1 - left) // (2 * _MASK_DIVISIONS)
+    found = ids[image[:, None, None], rows[:, :, None], columns[:, None, :]]
+    known = np.where(found < slots.shape[1], found, 0)
+    hits = slots[image[:, None, None], known] == target[:, None, None] + 1  # [m, 7, 7]
+    out = np.full_like(boxes, -1.0)
+    for axis, places, first in ((2, rows, 0), (1, columns, 2)):
+        is_hit = hits.any(axis)
+        low = np.where(is_hit, places, np.iinfo(np.int64).max).min(1)
+        high = np.where(is_hit, places, -1).max(1)
+        out[image, target, first] = np.where(is_hit.any(1), low, -1)
+        out[image, target, first + 1] = high
+    return out
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """The targets in one camera's images."""
+
+    boxes: NDArray[np.float32]  # [n, MAX_TARGETS, 4] as target_boxes
+    approximate: NDArray[np.float32]  # [n, MAX_TARGETS, 4] as approximate_boxes
+    pixels: NDArray[np.int64]  # [n, MAX_TARGETS]
+
+
 def target_sensors(
     facts: Rows,
     centers: NDArray[np.float64],
     faces: NDArray[np.float64],
-    boxes: Sequence[NDArray[np.float32]],
-    pixels: NDArray[np.int64],
+    seen: Sequence[Seen],
     reached: NDArray[np.bool_],
     image_height: int,
 ) -> dict[str, Rows]:
@@ -129,29 +172,44 @@ def target_sensors(
         facts: [n].
         centers: [n, MAX_TARGETS, 3] m, of the targets now.
         faces: [n, MAX_TARGETS] m², the largest side of each target's box.
-        boxes: of each camera, as target_boxes.
-        pixels: [n, MAX_TARGETS] of the navigation image.
+        seen: by the navigation camera and by the manipulation camera.
         reached: [n] whether ``done`` would be right.
         image_height: px.
 
     Returns: rows as SENSORS says, and under the names of BOX_SENSORS [n, MAX_TARGETS, 4].
     """
-    offset = centers[..., [0, 2]] - facts["position"][:, None, [0, 2]]
-    heading = np.degrees(np.arctan2(offset[..., 0], offset[..., 1])) - facts["yaw_deg"][:, None]
-    error = np.abs((heading + 180.0) % 360.0 - 180.0)
     visible = facts["visible"] != 0
+    error = _heading_error(facts, centers, 0.0)
     smallest = np.where(visible, error, np.inf).min(axis=1)
     is_near = (facts["distance"] >= 0) & (facts["distance"] <= _NEAR)
     threshold = _PIXELS_PER_M2 * faces * image_height**2 / _AT_AREA
-    big = pixels >= np.clip(threshold, _FEWEST_PIXELS, _MOST_PIXELS)
-    aimed = (visible & big & (error <= _AIMED_DEG)).any(axis=1)
-    strict = np.where(facts["goal"] == 0, reached & aimed, reached)
+    navigation, manipulation = seen
+    big = navigation.pixels >= np.clip(threshold, _FEWEST_PIXELS, _MOST_PIXELS)
+    aimed = visible & big & (error <= _AIMED_DEG)
+    by_arm = (
+        (facts["manip_visible"] != 0)
+        & (manipulation.pixels >= _FEWEST_PIXELS)
+        & (_heading_error(facts, centers, _ARM_DEG) <= _AIMED_DEG)
+        & (manipulation.boxes[..., 0] >= _FREE_TOP * image_height)
+    )
+    strict = np.where(facts["goal"] == 0, reached & (aimed | by_arm).any(axis=1), reached)
     sensors: dict[str, Rows] = {
         "hypothetical_task_success": strict[:, None],
         "minimum_visible_target_alignment": np.where(visible.any(1), smallest, -1.0)[:, None],
-        "visible_target_4m_count": ((pixels > 0) & is_near).sum(axis=1)[:, None],
+        "visible_target_4m_count": ((navigation.pixels > 0) & is_near).sum(axis=1)[:, None],
     }
-    for names, box in zip(BOX_SENSORS, boxes, strict=True):
-        near = np.where(is_near[..., None], box, np.float32(-1))
-        sensors |= {name: near for name in names}
+    for (relevant, accurate), camera in zip(BOX_SENSORS, seen, strict=True):
+        near = np.where(is_near[..., None], camera.approximate, np.float32(-1))
+        sensors |= {relevant: near, accurate: camera.boxes}
     return sensors
+
+
+def _heading_error(
+    facts: Rows, centers: NDArray[np.float64], turned_deg: float
+) -> NDArray[np.float64]:
+    """[n, MAX_TARGETS] degrees, from a heading to the right of the agent's own to the targets."""
+    offset = centers[..., [0, 2]] - facts["position"][:, None, [0, 2]]
+    ahead = facts["yaw_deg"][:, None] + turned_deg
+    bearing = np.degrees(np.arctan2(offset[..., 0], offset[..., 1])) - ahead
+    error: NDArray[np.float64] = np.abs((bearing + 180.0) % 360.0 - 180.0)
+    return error

@@ -155,15 +155,14 @@ def read_window(
     """
     actions, in_hand, template = _read_sensors(sample)
     steps = chosen_steps(actions[1:], key, config, last_prob)
-    cameras = [
-        read_frames(sample.folder / video_name(camera, sample.episode), steps.tolist(),
-                    len(actions), size=size, stored_size=stored_size)
-        for camera in CAMERAS[:num_cameras]
-    ]  # fmt: skip
+    videos = [sample.folder / video_name(camera, sample.episode) for camera in CAMERAS]
+    frames = read_frames(
+        videos[:num_cameras], steps.tolist(), len(actions), size=size, stored_size=stored_size
+    )
     shift = _integer(max(config.time_range - len(steps), 0) + 1, key, _SHIFT)
     verbs = int(keyed_bits(*_at(key), draw=_VERB) >> np.uint64(32))
     return Window(
-        frames=np.stack(cameras, axis=1),
+        frames=frames,
         actions=actions[steps + 1],
         last_actions=actions[steps],
         time_ids=steps + (shift if config.time_range else 0),

@@ -69,8 +69,8 @@ def check_house(folder: Path, trajectories: Sequence[Trajectory]) -> None:
                     if stored.dtype != rows.dtype or not np.array_equal(stored, rows):
                         raise ValueError(f"{episode}/{name} differs")
                 count = trajectory.num_actions + 1
-                for camera in CAMERAS:
-                    read_frames(folder / video_name(camera, str(episode)), [count - 1], count)
+                videos = [folder / video_name(camera, str(episode)) for camera in CAMERAS]
+                read_frames(videos, [count - 1], count)
     except (OSError, KeyError, ValueError, av.FFmpegError) as error:
         raise UserError(
             f"does not read back as it was written ({error})",

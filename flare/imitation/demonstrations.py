@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from flare.atomic import write_bytes
 from flare.errors import UserError
-from flare.rollout.player import ExpertActor, PlayedEpisode, StepView, play_episodes
+from flare.rollout.noisy_expert import NoisyExpert
+from flare.rollout.player import PlayedEpisode, StepView, play_episodes
 from flare.tasks.sampler import Episodes, EpisodeSampler
 from flare.worlds.world import Worlds
 
-_FORMAT = 2  # 1 lacked in_hand
+_FORMAT = 3  # 1 lacked in_hand, 2 expert_actions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +24,9 @@ class Demonstrations:
     """E expert episodes of M steps in all, packed one after the other."""
 
     frames: NDArray[np.uint8]  # [M, C, H, W, 3]
-    actions: NDArray[np.int64]  # [M] policy action ids
+    actions: NDArray[np.int64]  # [M] policy action ids, as executed
+    # [M] what the expert wanted, which is what is learnt; differs where noise was executed.
+    expert_actions: NDArray[np.int64]
     in_hand: NDArray[np.int64]  # [M] 1 while an object was in the hand
     offsets: NDArray[np.int64]  # [E + 1] episode e holds steps offsets[e] to offsets[e + 1]
     instructions: list[str]  # [E]
@@ -45,6 +48,7 @@ class Demonstrations:
             file.create_dataset("frames", data=self.frames, chunks=(1, *self.frames.shape[1:]),
                                 compression="lzf")  # fmt: skip
             file.create_dataset("actions", data=self.actions)
+            file.create_dataset("expert_actions", data=self.expert_actions)
             file.create_dataset("in_hand", data=self.in_hand)
             file.create_dataset("offsets", data=self.offsets)
             file.create_dataset("instructions", data=[s.encode() for s in self.instructions])
@@ -64,6 +68,7 @@ class Demonstrations:
                 loaded = cls(
                     frames=file["frames"][:],
                     actions=file["actions"][:],
+                    expert_actions=file["expert_actions"][:],
                     in_hand=file["in_hand"][:],
                     offsets=file["offsets"][:],
                     instructions=[s.decode() for s in file["instructions"][:]],
@@ -101,8 +106,12 @@ class Demonstrations:
             raise ValueError(f"offsets do not divide {steps} steps into {self.num_episodes} parts")
         if steps == 0 or (np.diff(offsets) < 1).any():
             raise ValueError("an episode without steps")
-        if self.actions.min() < 0 or self.actions.max() >= len(self.action_names):
-            raise ValueError(f"an action that is none of the {len(self.action_names)} named ones")
+        if self.expert_actions.shape != self.actions.shape:
+            raise ValueError(f"expert_actions has {len(self.expert_actions)} of {steps} steps")
+        for ids in (self.actions, self.expert_actions):
+            if ids.min() < 0 or ids.max() >= len(self.action_names):
+                count = len(self.action_names)
+                raise ValueError(f"an action that is none of the {count} named ones")
 
 
 class DemonstrationWriter:
@@ -110,22 +119,25 @@ class DemonstrationWriter:
 
     def __init__(self) -> None:
         self._frames: dict[int, list[NDArray[np.uint8]]] = {}
+        self._wanted: dict[int, list[int]] = {}
         self._in_hand: dict[int, list[int]] = {}
         self._kept: dict[int, NDArray[np.int64]] = {}
         self._instructions: dict[int, str] = {}
 
-    def on_step(self, view: StepView, actions: NDArray[np.int64]) -> None:
-        """Keep the frames of the observation that each action answered."""
+    def on_step(self, view: StepView, wanted: NDArray[np.int64]) -> None:
+        """Keep the frames of each observation and what the expert wanted to do then, [N]."""
         for world in np.flatnonzero(view.episode >= 0):
             episode = int(view.episode[world])
             self._frames.setdefault(episode, []).append(view.frames[world].copy())
             held = int(view.facts["held_object"][world] >= 0)
             self._in_hand.setdefault(episode, []).append(held)
+            self._wanted.setdefault(episode, []).append(int(wanted[world]))
 
     def finish(self, record: PlayedEpisode, instruction: str) -> bool:
         """Keep a successful episode, drop a failed one; True when kept."""
         if not record.success:
-            del self._frames[record.episode], self._in_hand[record.episode]
+            for rows in (self._frames, self._wanted, self._in_hand):
+                del rows[record.episode]
             return False
         self._kept[record.episode] = record.actions
         self._instructions[record.episode] = instruction
@@ -141,11 +153,16 @@ class DemonstrationWriter:
         return Demonstrations(
             frames=np.concatenate(frames + [np.stack(self._frames[e]) for e in order]),
             actions=np.concatenate([none] + [self._kept[e] for e in order]),
-            in_hand=np.concatenate([none] + [np.array(self._in_hand[e], np.int64) for e in order]),
+            expert_actions=_joined([self._wanted[e] for e in order]),
+            in_hand=_joined([self._in_hand[e] for e in order]),
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             instructions=[self._instructions[e] for e in order],
             action_names=action_names,
         )
+
+
+def _joined(rows: list[list[int]]) -> NDArray[np.int64]:
+    return np.array([value for row in rows for value in row], np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,6 +185,8 @@ def collect_demonstrations(
     sampler: EpisodeSampler,
     num_episodes: int,
     *,
+    first: int = 0,
+    noise: float = 0.0,
     on_episode: Callable[[PlayedEpisode], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     on_observation: Callable[[StepView, NDArray[np.int64]], None] | None = None,
@@ -178,6 +197,8 @@ def collect_demonstrations(
         worlds: N worlds over the sampler's houses.
         sampler: its tasks judge success; draws episode i with the key (seed, env 0, episode i).
         num_episodes: episodes to play.
+        first: number i of the first of them.
+        noise: share of the actions that are drawn at random (NoisyExpert).
         on_episode: progress hook.
         should_stop: True ends the collection early with what is there, perhaps nothing.
         on_observation: as play_episodes has it.
@@ -185,7 +206,9 @@ def collect_demonstrations(
     Raises:
         UserError: no episode of those that were played succeeded.
     """
-    episodes = sampler.sample(np.zeros(num_episodes, np.int64), np.arange(num_episodes))
+    numbers = np.arange(first, first + num_episodes)
+    episodes = sampler.sample(np.zeros(num_episodes, np.int64), numbers)
+    expert = NoisyExpert(worlds, sampler.mixture, episodes, noise)
     writer = DemonstrationWriter()
     failures: list[PlayedEpisode] = []
 
@@ -196,8 +219,8 @@ def collect_demonstrations(
             on_episode(record)
 
     played = play_episodes(
-        worlds, sampler.mixture, episodes, ExpertActor(worlds),
-        num_actions=len(worlds.action_names), on_step=writer.on_step, on_episode=finish,
+        worlds, sampler.mixture, episodes, expert, num_actions=len(worlds.action_names),
+        on_step=lambda view, _: writer.on_step(view, expert.wanted), on_episode=finish,
         should_stop=should_stop, on_observation=on_observation,
     )  # fmt: skip
     if played and len(failures) == len(played):
@@ -215,20 +238,20 @@ def collect_demonstrations(
 
 
 def padded_batch(
-    demonstrations: Demonstrations, chosen: NDArray[np.int64], values: NDArray[Any]
+    offsets: NDArray[np.int64], chosen: NDArray[np.int64], values: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Steps of the chosen episodes side by side.
 
     Args:
-        demonstrations: whose offsets to use.
+        offsets: [E + 1], of Demonstrations.
         chosen: [B] episode indices.
         values: [M, ...] one row per step.
 
     Returns:
         [T, B, ...] padded with zeros to the longest, and the mask of real steps [T, B].
     """
-    starts = demonstrations.offsets[chosen]
-    lengths = demonstrations.offsets[chosen + 1] - starts
+    starts = offsets[chosen]
+    lengths = offsets[chosen + 1] - starts
     step = np.arange(lengths.max())[:, None]
     valid = step < lengths
     rows = np.where(valid, starts + step, starts)

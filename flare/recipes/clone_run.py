@@ -75,7 +75,7 @@ class CloneRun:
             )  # fmt: skip
         try:
             while state.step < config.num_steps and not self._any(should_stop()):
-                passes = [batch for _, batch in islice(batches, config.accumulate)]
+                passes = list(islice(batches, config.accumulate))
                 stats = self.cloner.step(state.step, passes)
                 state.step += 1
                 stage.update(advance=1, note=f"loss {stats['imitation_loss']:.3f}")

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -74,8 +74,8 @@ class WindowSource(Protocol):
 
     def batches(
         self, first: int = 0, progress: Callable[[int], float] = ...
-    ) -> Iterator[tuple[int, WindowBatch]]:
-        """Number and content of each batch from ``first`` on."""
+    ) -> Iterator[WindowBatch | None]:
+        """Each batch from number ``first`` on; None for one that could not be read."""
         ...
 
 
@@ -109,10 +109,11 @@ class Cloner:
         )
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
 
-    def step(self, number: int, batches: list[WindowBatch]) -> dict[str, float]:
+    def step(self, number: int, batches: Sequence[WindowBatch | None]) -> dict[str, float]:
         """One gradient step on the windows of all passes and processes.
 
-        The loss is the mean over all their real steps, whatever their split.
+        The loss is the mean over all their real steps, whatever their split; a process whose
+        batches are all None takes part with nothing.
 
         Returns: ``imitation_loss``, ``accuracy``, ``grad_norm`` before clipping, ``learning_rate``.
         Raises: UserError for a loss or gradient that is not finite, or an action that the policy
@@ -127,7 +128,8 @@ class Cloner:
             parameter.grad = None
         sums = torch.zeros(3, device=self.device, dtype=torch.float64)  # loss, hits, steps
         for index, batch in enumerate(batches):
-            sums += self._backward(batch, number * len(batches) + index)
+            if batch is not None:
+                sums += self._backward(batch, number * len(batches) + index)
         self.ranks.add(sums)
         loss, hits, steps = sums.tolist()
         norm = self._apply(max(steps, 1.0))
@@ -180,8 +182,16 @@ class Cloner:
     def _apply(self, steps: float) -> float:
         """Add the gradients of all processes, make them those of the mean, and move."""
         pairs = zip(self.policy.parameters(), self._working.parameters(), strict=True)
-        made = [(master, working.grad) for master, working in pairs if working.grad is not None]
-        flat = torch.cat([grad.flatten().float() for _, grad in made])
+        grads = [(master, working.grad) for master, working in pairs]
+        # Another process may have reached what this one, without a window, did not.
+        reached = torch.tensor([float(grad is not None) for _, grad in grads], device=self.device)
+        self.ranks.add(reached)
+        made = [each for each, count in zip(grads, reached.tolist(), strict=True) if count]
+        if not made:
+            return 0.0
+        flat = torch.cat(
+            [(torch.zeros_like(m) if g is None else g).flatten().float() for m, g in made]
+        )
         self.ranks.add(flat)
         flat *= self._nominal / steps
         moving = [master for master, _ in made]

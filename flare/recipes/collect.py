@@ -42,6 +42,9 @@ class CollectConfig:
     layout: Literal["file", "chores"] = "file"
     split: Literal["train", "val"] = "train"  # of the layout chores
     num_episodes: int = 1000
+    # Share of the expert's actions that are random, so that it is seen to recover. A file also
+    # holds what it wanted then, which is what is learnt.
+    noise: float = 0.0
     max_houses: int | None = None
     seed: int = 0
     overwrite: bool = False  # replace an existing file; never a folder
@@ -51,6 +54,7 @@ class CollectConfig:
     task: TaskConfig = field(default_factory=TaskConfig)
 
     def __post_init__(self) -> None:
+        require(0.0 <= self.noise < 1.0, "noise", self.noise, "use 0 to below 1")
         require(self.num_episodes >= 1, "num_episodes", self.num_episodes, "use at least 1")
         check_limit(self.max_houses)
         check_seed(self.seed)
@@ -87,7 +91,7 @@ def _collect_file(config: CollectConfig) -> int:
             worlds, recorder = make_worlds(houses, world), LogRecorder()
             result = collect_demonstrations(
                 worlds, make_sampler(houses, config.task, config.seed),
-                config.num_episodes,
+                config.num_episodes, noise=config.noise,
                 on_episode=lambda _: stage.update(advance=1), should_stop=lambda: stop.requested,
                 on_observation=recorder.on_observation if config.log else None,
             )  # fmt: skip
@@ -125,7 +129,7 @@ def _collect_folders(config: CollectConfig) -> int:
 
             collect_trajectories(
                 make_worlds(houses, world), mixture, episodes, config.out, journal,
-                split=config.split, num_threads=world.threads, on_episode=tell,
+                split=config.split, noise=config.noise, num_threads=world.threads, on_episode=tell,
                 should_stop=lambda: stop.requested,
             )  # fmt: skip
         for task in mixture.tasks:
@@ -160,6 +164,7 @@ def _settings(config: CollectConfig, world: WorldConfig) -> dict[str, Any]:
         "max_houses": config.max_houses,
         "num_episodes": config.num_episodes,
         "seed": config.seed,
+        "noise": config.noise,
         "split": config.split,
         "camera": to_dict(world.camera),
         "assets": str(world.assets) if world.assets else None,

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,18 +28,18 @@ from flare.checkpoint import load_checkpoint
 from flare.config import load_config
 from flare.console import Console
 from flare.errors import UserError, require
-from flare.evaluation.evaluate import FrozenEpisodes, evaluate_policy, freeze_episodes
-from flare.evaluation.records import load_frozen, save_frozen, write_evaluation
 from flare.houses.files import read_houses, write_houses
-from flare.houses.generator import GeneratorConfig, generate_houses
+from flare.houses.generator import GeneratorConfig
 from flare.imitation.demonstrations import collect_demonstrations
-from flare.metrics import MetricsLog
+from flare.imitation.encoded import EncodedDemonstrations
 from flare.ppo.config import PPOConfig, demo_preset
-from flare.recipes.encoder import EncoderConfig
+from flare.recipes.encoder import EncoderConfig, views_anywhere
 from flare.recipes.finetune_config import FinetuneConfig
 from flare.recipes.finetuner import Finetuner
 from flare.recipes.imitate import ImitationConfig
-from flare.recipes.pretrain import Pretraining, make_agent, save_pretrained
+from flare.recipes.pretrain import make_agent
+from flare.recipes.pretraining import Pretraining
+from flare.recipes.stages import evaluation_stage, frozen_stage, generate_stage
 from flare.report import build_report
 from flare.rng import check_seed
 from flare.rollout.collector import CollectorConfig
@@ -158,21 +159,15 @@ class Demo:
         ):
             if path.exists():
                 continue
-            with self.console.stage(f"{split} houses", total=count, unit="houses") as stage:
-                if source is None:
-                    generate_houses(
-                        path,
-                        count=count,
-                        split=split,
-                        seed=config.seed,
-                        config=generator_config(config),
-                        num_workers=config.world.threads,
-                        progress=lambda _: stage.update(advance=1),
-                        should_stop=lambda: self.stop.requested,
-                    )
-                else:
-                    documents = [json.loads(text) for _, text in read_houses(source, limit=count)]
-                    stage.update(advance=write_houses(path, documents))
+            if source is None:
+                generate_stage(
+                    path, count, split, config.seed, generator_config(config),
+                    num_workers=config.world.threads, console=self.console,
+                    should_stop=lambda: self.stop.requested,
+                )  # fmt: skip
+            else:
+                documents = [json.loads(text) for _, text in read_houses(source, limit=count)]
+                write_houses(path, documents)
             if self.stop.requested:
                 return
         self.train_houses, self.val_houses = (
@@ -198,64 +193,32 @@ class Demo:
             return
         work = Pretraining(
             agent=make_agent(config.world, config.task, config.goal_types),
-            houses=self.train_houses, world=config.world, task=config.task,
             encoder=config.encoder, imitation=config.imitation, goal_types=config.goal_types,
-            seed=config.seed,
+            seed=config.seed, folder=self.pretrained, recipe=config,
+            should_stop=lambda: self.stop.requested,
+        )  # fmt: skip
+        views = partial(
+            views_anywhere, self.train_houses, config.world, config.task, config.encoder,
+            config.goal_types, config.seed + 1,
         )  # fmt: skip
         data = result.demonstrations
-        with MetricsLog(self.run.metrics, keep_lines=0, events=self.run.tensorboard) as metrics:
-            weights = work.run(data, metrics, self.console, lambda: self.stop.requested)
-        if weights is not None:
-            save_pretrained(self.pretrained, work.agent, weights, config, len(data.actions))
-
-    def _frozen(self) -> FrozenEpisodes | None:
-        """The evaluation episodes: drawn once, then read from their file; None when stopped."""
-        path = self.run.path / "eval" / "episodes.jsonl"
-        config = self.config
-        if not path.exists():
-            make_directory(path.parent)
-            still = replace(config.task.sampler, camera_noise=False, randomise=())
-            task = replace(config.task, sampler=still)
-            with self.console.stage(
-                "evaluation episodes", total=config.num_eval_episodes, unit="episodes"
-            ) as stage:
-                frozen = freeze_episodes(
-                    make_worlds(self.val_houses, config.world),
-                    make_sampler(self.val_houses, task, config.seed + 2),
-                    config.num_eval_episodes, on_episode=lambda _: stage.update(advance=1),
-                    should_stop=lambda: self.stop.requested,
-                )  # fmt: skip
-            if frozen is None:
-                return None
-            save_frozen(path, frozen, self.val_file, self.val_houses, config.task.build())
-        return load_frozen(path, self.val_file, config.task.build())
+        work.run(
+            views, lambda policy: EncodedDemonstrations.of(policy, data), self.run, self.console
+        )
 
     def evaluate(self, name: str, checkpoint: Path) -> None:
-        """Sampled (the headline, as in the original) and greedy evaluation of a checkpoint."""
-        frozen = self._frozen()
-        if frozen is None:
-            return
-        agent, policy, _ = load_agent(checkpoint)
-        worlds = make_worlds(self.val_houses, self.config.world)
-        for greedy in (False, True):
-            stage_name = f"{name}_greedy" if greedy else name
-            if self.run.evaluation(stage_name).exists() or self.stop.requested:
-                continue
-            with self.console.stage(
-                f"evaluate {stage_name.replace('_', ' ')}", total=len(frozen.expert_lengths),
-                unit="episodes",
-            ) as stage:  # fmt: skip
-                result = evaluate_policy(
-                    policy, worlds, self.config.task.build(), frozen, agent.vocabulary(),
-                    stage=stage_name, split="val", houses=self.val_houses, seed=self.config.seed,
-                    greedy=greedy, num_traces=0 if greedy else _NUM_TRACES,
-                    on_episode=lambda _: stage.update(advance=1),
-                    should_stop=lambda: self.stop.requested,
-                )  # fmt: skip
-            if result is None:
-                return
-            write_evaluation(self.run, stage_name, result, agent.action_names)
-            self.console.message(f"{stage_name}: {result.success_rate:.1%} success")
+        """Evaluate a checkpoint on the frozen episodes, which the first call draws."""
+        config = self.config
+        frozen = frozen_stage(
+            self.run.path / "eval" / "episodes.jsonl", config.num_eval_episodes, self.val_houses,
+            self.val_file, config.world, config.task, config.seed + 2, console=self.console,
+            should_stop=lambda: self.stop.requested,
+        )  # fmt: skip
+        if frozen is not None:
+            evaluation_stage(
+                self.run, name, checkpoint, frozen, self.val_houses, config.world, config.task,
+                config.seed, console=self.console, should_stop=lambda: self.stop.requested,
+            )  # fmt: skip
 
     def finetune(self) -> None:
         """PPO from the imitated policy, or on from its last checkpoint."""
@@ -279,9 +242,6 @@ class Demo:
             self.console.stage("finetune", total=config.finetune_steps, unit="steps") as stage,
         ):
             tuner.train(stage, lambda: self.stop.requested)
-
-
-_NUM_TRACES = 24  # evaluation episodes of which frames are kept to choose the videos from
 
 
 def generator_config(config: DemoConfig) -> GeneratorConfig:

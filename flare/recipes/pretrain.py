@@ -1,7 +1,7 @@
 """Pre-training: an image encoder from free labels, then imitation of the expert."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,28 +14,26 @@ from flare.assembly import (
     check_limit,
     check_torch_threads,
     load_house_file,
-    make_sampler,
-    make_worlds,
 )
-from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from flare.config import from_dict, to_dict
+from flare.checkpoint import load_checkpoint
+from flare.config import load_config
 from flare.console import Console
 from flare.errors import UserError
 from flare.imitation.demonstrations import Demonstrations
-from flare.metrics import MetricsLog
-from flare.policy.config import small_preset
+from flare.imitation.encoded import EncodedDemonstrations
+from flare.policy.config import ImageEncoderConfig, small_preset
 from flare.ranks import Ranks
 from flare.recipes.clone_run import CloneRun, open_windows
 from flare.recipes.cloning import Cloner, CloningConfig
-from flare.recipes.encoder import EncoderConfig, LabelledViews, pretrain_encoder
-from flare.recipes.imitate import ImitationConfig, imitate
+from flare.recipes.encoder import EncoderConfig, views_anywhere
+from flare.recipes.imitate import ImitationConfig
+from flare.recipes.pretraining import Pretraining
 from flare.rng import check_seed
 from flare.run_folder import RunFolder, file_hashes, make_manifest
 from flare.signals import StopFlag
 from flare.tasks.instructions import split_words
 from flare.tasks.privileged import NUM_PRIVILEGED
 from flare.tensorboard import tell_if_missing
-from flare.worlds.embedded import House
 
 Critic = Literal["tower", "facts"]
 
@@ -50,7 +48,7 @@ class PretrainConfig:
     # it learns by the section cloning. None: a small policy learns by the sections encoder and
     # imitation from a file.
     checkpoint: Path | None = None
-    resume: Path | None = None  # run of cloning to go on with; its own config counts, not this one
+    resume: Path | None = None  # run to go on with; its own config counts, not this one
     # House file that the demonstrations come from; views for the small policy's encoder.
     houses: Path | None = None
     max_houses: int | None = None
@@ -72,9 +70,13 @@ class PretrainConfig:
 
 
 def make_agent(
-    world: WorldConfig, task: TaskConfig, goal_types: tuple[str, ...], critic: Critic = "facts"
-) -> AgentConfig:
-    """The small agent for these tasks, goals, actions and cameras."""
+    world: WorldConfig, task: TaskConfig, goal_types: tuple[str, ...], critic: Critic = "facts",
+    *, image: ImageEncoderConfig | None = None,
+) -> AgentConfig:  # fmt: skip
+    """The small agent for these tasks, goals, actions and cameras.
+
+    image: the image encoder, for the world's cameras; None: small_preset's.
+    """
     mixture = task.build()
     vocabulary = mixture.vocabulary(goal_types)
     network = small_preset(
@@ -86,6 +88,8 @@ def make_agent(
         sees_hand=mixture.uses_arm,
         num_places=vocabulary.max_words if mixture.word_order_matters else 0,
     )
+    if image is not None:
+        network = replace(network, image=image)
     return AgentConfig(
         network=network,
         words=vocabulary.words,
@@ -94,73 +98,6 @@ def make_agent(
         max_steps=mixture.max_steps,
         max_words=vocabulary.max_words,
     )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pretraining:
-    """Everything that pre-training needs, from the command's config or the demo's."""
-
-    agent: AgentConfig
-    houses: list[House]
-    world: WorldConfig
-    task: TaskConfig
-    encoder: EncoderConfig
-    imitation: ImitationConfig
-    goal_types: tuple[str, ...]
-    seed: int
-
-    def run(
-        self,
-        demonstrations: Demonstrations,
-        metrics: MetricsLog,
-        console: Console,
-        should_stop: Callable[[], bool],
-    ) -> dict[str, torch.Tensor] | None:
-        """Train; returns the weights, None when stopped on the way (nothing half is kept)."""
-        torch.manual_seed(self.seed)
-        policy = self.agent.build()
-        with console.stage("image encoder", total=self.encoder.num_views, unit="views") as stage:
-            stats = pretrain_encoder(
-                policy, self._views(policy.image_encoder.grid), self.encoder,
-                len(self.goal_types), stage, should_stop,
-            )  # fmt: skip
-        if should_stop():
-            return None
-        views = self.encoder.num_views
-        metrics.append({"stage": "encoder", "iteration": 1, "step": views, **stats})
-        total = self.imitation.num_epochs * demonstrations.num_episodes
-
-        def log(epoch: int, numbers: dict[str, float]) -> None:
-            step = epoch * len(demonstrations.actions)
-            metrics.append({"stage": "pretrain", "iteration": epoch, "step": step, **numbers})
-
-        with console.stage("imitation", total=total, unit="episodes") as stage:
-            imitate(
-                policy, demonstrations, self.agent.vocabulary(), self.imitation, stage,
-                seed=self.seed, on_epoch=log, should_stop=should_stop,
-            )  # fmt: skip
-        return None if should_stop() else policy.state_dict()
-
-    def _views(self, grid: tuple[int, int]) -> LabelledViews:
-        """Views from anywhere, also beside the goals, whatever the tasks."""
-        world = replace(self.world, num_envs=self.encoder.batch_size)
-        anywhere = replace(self.task.sampler, min_distance=0.0, specs=())
-        task = TaskConfig(names=("ObjectNav",), sampler=anywhere)
-        return LabelledViews(
-            make_worlds(self.houses, world), self.houses,
-            make_sampler(self.houses, task, self.seed + 1), self.goal_types, grid,
-        )  # fmt: skip
-
-
-def save_pretrained(
-    path: Path, agent: AgentConfig, weights: dict[str, torch.Tensor], recipe: object, step: int
-) -> Path:
-    """Write the checkpoint of a finished pre-training below ``path``."""
-    checkpoint = Checkpoint(
-        step=step, stage="pretrain", model=weights, policy=to_dict(agent),
-        recipe=to_dict(recipe), trainer={}, metrics={"demonstrated_steps": step},
-    )  # fmt: skip
-    return save_checkpoint(path, checkpoint)
 
 
 def check_demonstrations(demonstrations: Demonstrations, agent: AgentConfig, file: Path) -> None:
@@ -183,24 +120,22 @@ def check_demonstrations(demonstrations: Demonstrations, agent: AgentConfig, fil
 
 def run_pretrain(config: PretrainConfig) -> int:
     """``flare pretrain``."""
-    if config.checkpoint is not None or config.resume is not None:
-        return _run_cloning(config)
-    return _run_small(config)
+    if config.resume is not None:
+        resume = config.resume
+        config = load_config(RunFolder.open(resume).config, PretrainConfig)
+        config = replace(config, resume=resume)
+    return _run_small(config) if config.checkpoint is None else _run_cloning(config)
 
 
 def _run_cloning(config: PretrainConfig) -> int:
     """Behaviour cloning of a policy that exists, new or resumed, on each rank."""
-    resumed: Checkpoint | None = None
-    if config.resume is not None:
-        resumed = load_checkpoint(config.resume)
-        resume = config.resume
-        config = replace(from_dict(resumed.recipe, PretrainConfig, file=resume), resume=resume)
     if config.checkpoint is None or config.demonstrations is None:
         raise UserError(
             "is missing",
             key="checkpoint" if config.checkpoint is None else "demonstrations",
             mend="give --checkpoint and --demonstrations, or --resume RUN",
         )
+    resumed = None if config.resume is None else load_checkpoint(config.resume)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     agent, policy, start = load_agent(config.resume or config.checkpoint)
@@ -251,7 +186,8 @@ def _run_small(config: PretrainConfig) -> int:
             key="houses" if config.houses is None else "demonstrations",
             mend="give --houses and --demonstrations, or --checkpoint of a policy to start from",
         )
-    if not config.task.sampler.target_types:
+    goal_types = config.task.sampler.target_types
+    if not goal_types:
         raise UserError(
             "is empty", key="task.sampler.target_types", mend="name the goal types to learn"
         )
@@ -263,28 +199,36 @@ def _run_small(config: PretrainConfig) -> int:
     )
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
-    goal_types = config.task.sampler.target_types
     agent = make_agent(world, config.task, goal_types, config.critic)
     check_demonstrations(demonstrations, agent, config.demonstrations)
-    work = Pretraining(
-        agent=agent, houses=houses, world=world, task=config.task, encoder=config.encoder,
-        imitation=config.imitation, goal_types=goal_types, seed=config.seed,
-    )  # fmt: skip
+    run = _small_folder(config)
+    with run.removed_if_unused(), Console("pretrain") as console, StopFlag() as stop:
+        tell_if_missing(console.message)
+        work = Pretraining(
+            agent=agent, encoder=config.encoder, imitation=config.imitation,
+            goal_types=goal_types, seed=config.seed, folder=run.path,
+            recipe=replace(config, resume=None), should_stop=lambda: stop.requested,
+        )  # fmt: skip
+        views = partial(
+            views_anywhere, houses, world, config.task, config.encoder, goal_types, config.seed + 1
+        )
+        finished = work.run(
+            views, lambda policy: EncodedDemonstrations.of(policy, demonstrations), run, console
+        )
+        if not finished:
+            console.message(
+                f"stopped by {stop.reason}; go on with: flare pretrain --resume {run.path}"
+            )
+            return 130
+        console.message(f"saved {run.latest}")
+    return 0
+
+
+def _small_folder(config: PretrainConfig) -> RunFolder:
+    if config.resume is not None:
+        return RunFolder.open(config.resume)
+    assert config.houses is not None and config.demonstrations is not None  # the caller asked
     inputs = file_hashes([config.houses, config.demonstrations])
     run = RunFolder.create(config.runs, config.name, prefix="pretrain")
-    with (
-        run.removed_if_unused(),
-        Console("pretrain") as console,
-        StopFlag() as stop,
-        MetricsLog(run.metrics, events=run.tensorboard) as metrics,
-    ):
-        run.describe(config, make_manifest(recipe="pretrain", seed=config.seed, inputs=inputs))
-        tell_if_missing(console.message)
-        weights = work.run(demonstrations, metrics, console, lambda: stop.requested)
-        if weights is None:
-            run.remove()
-            console.message(f"stopped by {stop.reason}; nothing was kept, start the command again")
-            return 130
-        folder = save_pretrained(run.path, agent, weights, config, len(demonstrations.actions))
-        console.message(f"saved {folder}")
-    return 0
+    run.describe(config, make_manifest(recipe="pretrain", seed=config.seed, inputs=inputs))
+    return run

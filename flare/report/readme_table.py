@@ -1,11 +1,12 @@
-"""Writes the README's table of results from the files of finished runs.
+"""Writes the README's tables of results from the files of finished runs.
 
 ``python -m flare.report.readme_table README.md runs/a runs/b runs/c`` replaces what stands between
-the two markers; the numbers are never typed.
+the markers of each kind of run that is given; the numbers are never typed.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +15,28 @@ from flare.errors import UserError
 from flare.report.data import AFTER, BEFORE, RunData, load_run
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-_HEAD = ("seed", "houses", "before", "after", "gain", "minutes", "machine", "commit")
 _UNKNOWN = "–"
 
 
-def results_table(runs: Sequence[RunData]) -> str:
-    """Return a Markdown table with a row for each run, sorted by houses and seed.
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One block of the README."""
 
-    Raises:
-        UserError: a run has no evaluation before and after fine-tuning.
-    """
-    rows = sorted((_row(run) for run in runs), key=lambda row: (row[1], row[0].zfill(9)))
-    lines = [_line(_HEAD), _line(["---:", "---", *["---:"] * 4, "---", "---"])]
-    return "\n".join([*lines, *(_line(row) for row in rows)])
+    begin: str  # marker
+    end: str
+    head: tuple[str, ...]
+    rule: tuple[str, ...]
+    rows: Callable[[RunData], list[list[str]]]
+    key: Callable[[list[str]], Any]  # rows are sorted by it
+
+    def text(self, runs: Sequence[RunData]) -> str:
+        """Markdown, the rows of all runs sorted."""
+        rows = sorted((row for run in runs for row in self.rows(run)), key=self.key)
+        return "\n".join(_line(cells) for cells in (self.head, self.rule, *rows))
 
 
 def update_readme(readme: PathLike, run_dirs: Sequence[PathLike]) -> str:
-    """Replace the block between the markers by the table of these runs; returns the table.
+    """Replace the blocks between markers by the tables of these runs; returns the tables.
 
     Raises:
         UserError: the file lacks the markers, or a folder is no finished run.
@@ -42,16 +48,33 @@ def update_readme(readme: PathLike, run_dirs: Sequence[PathLike]) -> str:
         raise UserError(
             f"cannot read ({error.strerror})", mend="check the path", file=path
         ) from error
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+    runs = [load_run(folder) for folder in run_dirs]
+    tables: list[str] = []
+    for recipe, table in TABLES.items():
+        chosen = [run for run in runs if _recipe(run) == recipe]
+        if chosen or not runs:
+            _check_markers(text, table, path)
+        if chosen:
+            tables.append(table.text(chosen))
+            head, tail = text.partition(table.begin)[0], text.partition(table.end)[2]
+            text = f"{head}{table.begin}\n{tables[-1]}\n{table.end}{tail}"
+    write_text(path, text)
+    return "\n\n".join(tables)
+
+
+def _check_markers(text: str, table: Table, path: Path) -> None:
+    begin, end = table.begin, table.end
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise UserError(
             "has no block for the results",
-            mend=f"put {BEGIN} and {END} on lines of their own, once each",
+            mend=f"put {begin} and {end} on lines of their own, once each",
             file=path,
         )
-    table = results_table([load_run(folder) for folder in run_dirs])
-    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
-    write_text(path, f"{head}{BEGIN}\n{table}\n{END}{tail}")
-    return table
+
+
+def _recipe(run: RunData) -> str:
+    name = (run.manifest or {}).get("recipe")
+    return name if name in TABLES else "demo"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -67,27 +90,51 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _row(run: RunData) -> list[str]:
-    for stage in (BEFORE, AFTER):
-        if stage not in run.summaries:
-            raise UserError(
-                f"has no evaluation {stage} fine-tuning",
-                mend="finish the run",
-                file=run.path / "eval" / f"{stage}.summary.json",
-            )
+def _demo_rows(run: RunData) -> list[list[str]]:
+    """Before and after fine-tuning."""
     manifest, config = run.manifest or {}, run.config or {}
-    old, new = (run.summaries[stage]["success"] for stage in (BEFORE, AFTER))
-    seed = manifest.get("seed", config.get("seed"))
+    old, new = (_success(run, stage, f"{stage} fine-tuning") for stage in (BEFORE, AFTER))
+    gain = _gain(run, 100 * (new["rate"] - old["rate"]))
+    return [[_seed(run), _houses(config), _percent(old), _percent(new), gain, *_made(manifest)]]
+
+
+def _imitate_rows(run: RunData) -> list[list[str]]:
+    """Each task's success, sampled and greedy."""
+    manifest, config = run.manifest or {}, run.config or {}
     return [
-        _UNKNOWN if seed is None else str(seed),
-        _houses(config),
-        _percent(old),
-        _percent(new),
-        _gain(run, 100 * (new["rate"] - old["rate"])),
-        _minutes(manifest),
-        _machine(manifest.get("machine") or {}),
-        _commit(manifest.get("git") or {}),
+        [
+            name,
+            _percent(_success(run, name, f"of {name}")),
+            _percent(_success(run, f"{name}_greedy", f"of {name}, greedy")),
+            f"{config['num_demonstrations']:,}",
+            _seed(run),
+            *_made(manifest),
+        ]
+        for name in config.get("tasks", ())
     ]
+
+
+def _success(run: RunData, stage: str, what: str) -> dict[str, float]:
+    """Of the evaluation ``stage``, which is called ``what`` where it is missing."""
+    if stage not in run.summaries:
+        raise UserError(
+            f"has no evaluation {what}",
+            mend="finish the run",
+            file=run.path / "eval" / f"{stage}.summary.json",
+        )
+    success: dict[str, float] = run.summaries[stage]["success"]
+    return success
+
+
+def _seed(run: RunData) -> str:
+    seed = (run.manifest or {}).get("seed", (run.config or {}).get("seed"))
+    return _UNKNOWN if seed is None else str(seed)
+
+
+def _made(manifest: dict[str, Any]) -> list[str]:
+    """Minutes, machine, commit."""
+    machine, git = manifest.get("machine") or {}, manifest.get("git") or {}
+    return [_minutes(manifest), _machine(machine), _commit(git)]
 
 
 def _houses(config: dict[str, Any]) -> str:
@@ -127,6 +174,23 @@ def _commit(git: dict[str, Any]) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
+
+
+_MADE = ("minutes", "machine", "commit")
+TABLES = {  # by the recipe that the manifest names
+    "demo": Table(
+        BEGIN, END,
+        ("seed", "houses", "before", "after", "gain", *_MADE),
+        ("---:", "---", *["---:"] * 4, "---", "---"),
+        _demo_rows, lambda row: (row[1], row[0].zfill(9)),
+    ),
+    "imitate": Table(
+        "<!-- imitation:begin -->", "<!-- imitation:end -->",
+        ("task", "success, sampled", "success, greedy", "expert episodes", "seed", *_MADE),
+        ("---", *["---:"] * 5, "---", "---"),
+        _imitate_rows, lambda row: row[4].zfill(9),
+    ),
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def leftovers(folder):
 
 
 def test_pieces_come_side_by_side_and_make_the_file(tmp_path):
-    behaviour = Behaviour({"/a.bin": BODY}, delay_s=0.05)
+    behaviour = Behaviour({"/a.bin": BODY}, delay_s=0.3)
     place, progress = get(behaviour, tmp_path)
     assert place.read_bytes() == BODY and progress.done == len(BODY)
     assert leftovers(tmp_path) == []

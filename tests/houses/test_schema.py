@@ -3,10 +3,11 @@ import json
 
 import pytest
 
+from flare.houses.dialect import is_procthor
 from flare.houses.files import read_houses
 from flare.houses.generator import GeneratorConfig, generate_house
 from flare.houses.library import materials
-from flare.houses.schema import is_procthor, schema_faults
+from flare.houses.schema import schema_faults
 from tests.houses.test_check import REAL_FILES
 
 

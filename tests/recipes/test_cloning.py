@@ -1,6 +1,7 @@
 """Behaviour cloning of windows: the loss, its split over passes and processes, exact resuming."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,8 @@ from flare import cli
 from flare.agent import AgentConfig
 from flare.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from flare.config import to_dict
-from flare.data.windows import Window, WindowBatch
+from flare.data.loader import ChoresConfig, WindowLoader
+from flare.data.windows import Window, WindowBatch, WindowConfig
 from flare.errors import UserError
 from flare.houses.files import write_houses
 from flare.houses.generator import GeneratorConfig, generate_house
@@ -191,22 +193,71 @@ def test_both_layouts_train_evaluate_and_go_on_exactly(place, capsys):
     assert bare == expected
 
 
-@pytest.mark.slow
-def test_two_processes_do_what_one_does_with_twice_the_batch(place):
-    # Two windows of each rank are one batch of four.
-    one = list(clone_arguments(place, "one"))
-    one[one.index("--cloning.batch-size") + 1] = 4
-    flare(*one)
+def test_a_batch_that_cannot_be_read_is_a_step_without_gradient():
+    cloner = make_cloner()
+    before = [p.detach().clone() for p in cloner.trained]
+    stats = cloner.step(0, [None])
+    assert stats["imitation_loss"] == stats["grad_norm"] == 0.0
+    assert all(torch.equal(a, b) for a, b in zip(before, cloner.trained, strict=True))
+    batch = WindowBatch.of(make_windows((4, 6)))
+    half, one = weights_after(make_cloner(), [batch, None])
+    whole, two = weights_after(make_cloner(), [batch])
+    assert half == whole and torch.equal(one, two)
+
+
+def on_two_ranks(place, name, *more):
+    """flare pretrain on two processes, joined by gloo."""
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port",
-        "29641", "-m", "flare", *map(str, clone_arguments(place, "two")),
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone",
+        "-m", "flare", *map(str, clone_arguments(place, name, *more)),
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
-    for a, b in zip(lines(place / "runs/one"), lines(place / "runs/two"), strict=True):
+    return lines(place / "runs" / name)
+
+
+def on_one_rank(place, name, batch_size, *more):
+    arguments = list(clone_arguments(place, name, *more))
+    arguments[arguments.index("--cloning.batch-size") + 1] = batch_size
+    flare(*arguments)
+    return lines(place / "runs" / name)
+
+
+def assert_alike(one, two):
+    assert len(one) == len(two) == 6
+    for a, b in zip(one, two, strict=True):
         assert a.pop("stage") == b.pop("stage") == "pretrain"
         assert a == pytest.approx(b, rel=2e-3)
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does_with_twice_the_batch(place):
+    # Two windows of each rank are one batch of four.
+    assert_alike(on_one_rank(place, "one", 4), on_two_ranks(place, "two"))
+
+
+@pytest.mark.slow
+def test_two_processes_stay_together_when_one_cannot_read(place):
+    """Half the episodes are damaged: at a window a batch a rank often has nothing to add."""
+    shutil.copytree(place / "d", place / "half")
+    for i, video in enumerate(sorted((place / "half").rglob("raw_navigation_camera__*.mp4"))):
+        if i % 2:
+            video.write_bytes(video.read_bytes()[:500])
+    allowed = ("half", "--cloning.data.max-bad-share", 1.0)
+    one = on_one_rank(place, "half_one", 2, *allowed)
+    found = on_two_ranks(place, "half_two", *allowed, "--cloning.batch-size", 1)
+    assert_alike(one, found)
+    # That a rank had nothing to add did happen, and not to both at once only.
+    loader = WindowLoader(
+        place / "half",
+        ChoresConfig(max_bad_share=1.0, num_workers=1, window=WindowConfig(length=10)),
+        batch_size=1, seed=0, size=(24, 42), tell=lambda line: None,
+    )  # fmt: skip
+    batches = loader.batches()
+    holes = [next(batches) is None for _ in range(12)]
+    batches.close()
+    assert any(a != b for a, b in zip(holes[::2], holes[1::2], strict=True))
 
 
 def test_what_is_missing_is_named(place, capsys):

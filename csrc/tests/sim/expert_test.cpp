@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <vector>
 
 #include "sim/field_cache.hpp"
@@ -75,6 +76,33 @@ TEST_CASE("expert: takes the mug from the table, whatever the start") {
   }
 }
 
+TEST_CASE("expert: knocked off its plan it makes another at once") {
+  const auto house = std::make_shared<const LoadedHouse>(room_with_mug(), stretch());
+  EpisodeSpec spec = spec_of(Goal::kHold, 1.0F, 1.0F, 45);
+  spec.num_targets = 1;
+  spec.targets[0] = 1;
+  FieldCache cache{1U << 20U};
+  for (const Action stray : {Action::kArmUp, Action::kArmOut, Action::kPickup, Action::kMoveBack}) {
+    World world;
+    world.reset(house, spec, &cache);
+    // Until the arm is on its way, then once astray, then on: no posture is looked for by chance.
+    while (!(world.expert_action({}) == Action::kArmOut && world.state().plan.size > 0)) {
+      world.step(world.expert_action({}));
+      REQUIRE(world.state().step < 100);
+    }
+    world.step(stray);
+    CHECK(world.state().strayed == (stray == Action::kArmOut ? 0 : 1));
+    const int strayed_at = world.state().step;
+    Action action = world.expert_action({});
+    while (action != Action::kDone && world.state().step < strayed_at + 30) {
+      world.step(action);
+      action = world.expert_action({});
+    }
+    CHECK(action == Action::kDone);
+    CHECK(world.state().things.held == 1);
+  }
+}
+
 TEST_CASE("expert: a hand that is full of something else is emptied first") {
   House plan = room_with_mug();
   const auto house = std::make_shared<const LoadedHouse>(plan, stretch());
@@ -117,6 +145,24 @@ TEST_CASE("expert: visits and reports both rooms, each once") {
   CHECK(std::count(played.actions.begin(), played.actions.end(), Action::kSubDone) == 2);
 }
 
+TEST_CASE("expert: reports a room that it is well inside of, not the line that bounds it") {
+  const auto house = std::make_shared<const LoadedHouse>(two_rooms(1.6F, 2.4F), stretch());
+  FieldCache cache{1U << 20U};
+  World world;
+  world.reset(house, spec_of(Goal::kVisitRooms, 1.0F, 1.0F, 200), &cache);
+  while (true) {
+    const Action action = world.expert_action({});
+    const Pose& pose = world.state().pose;
+    if (action == Action::kSubDone && world.state().step > 0) {
+      const Vec2 behind = pose.position - heading(pose.yaw_deg) * 0.6F;
+      CHECK(room_at(house->house, behind) == room_at(house->house, pose.position));
+    }
+    if (action == Action::kDone) break;
+    world.step(action);
+    REQUIRE(world.state().step < 200);
+  }
+}
+
 TEST_CASE("grasp: the planned actions are known to succeed, or there are none") {
   const auto house = std::make_shared<const LoadedHouse>(room_with_mug(), stretch());
   const Rearrangement nothing;
@@ -124,7 +170,7 @@ TEST_CASE("grasp: the planned actions are known to succeed, or there are none") 
   const std::int32_t mug = 1;
   // The arm extends to the right: facing z from the west of the table it points at the mug.
   const Pose facing = start_pose(*stretch(), {2.45F, 3.02F}, 0);
-  const auto actions = grasp_actions(around, facing, {&mug, 1});
+  const auto actions = grasp_actions(around, facing, {&mug, 1}, Grip::kAny);
   REQUIRE_FALSE(actions.empty());
   CHECK(actions.back() == Action::kPickup);
   Pose pose = facing;
@@ -134,5 +180,14 @@ TEST_CASE("grasp: the planned actions are known to succeed, or there are none") 
     pose = *next;
   }
   CHECK(takes_target(around, pose, {&mug, 1}));
-  CHECK(grasp_actions(around, start_pose(*stretch(), {2.45F, 3.02F}, 180), {&mug, 1}).empty());
+  // A sure grip has the hand's centre above or inside the box of 0.1 m.
+  Pose sure = facing;
+  for (const Action action : grasp_actions(around, facing, {&mug, 1}, Grip::kSure)) {
+    if (action != Action::kPickup) sure = *moved(around, sure, action);
+  }
+  const Vec3 hand = hand_of(*stretch(), sure).center;
+  CHECK(std::abs(hand.x - 3.0F) <= 0.05F);
+  CHECK(std::abs(hand.z - 3.0F) <= 0.05F);
+  const Pose turned = start_pose(*stretch(), {2.45F, 3.02F}, 180);
+  CHECK(grasp_actions(around, turned, {&mug, 1}, Grip::kAny).empty());
 }

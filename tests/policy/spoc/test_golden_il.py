@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from flare.agent import AgentConfig
+from flare.data.layout import PAD_LAST_ACTION, PAD_TIME
+from flare.data.windows import WindowBatch
 from flare.imitation.losses import imitation_loss
 from flare.importing.layout import entries
 from flare.importing.weights import export_weights
 from flare.policy.observation import Observation
 from flare.policy.spoc.image_encoder import CLIP_MEAN, CLIP_STD
 from flare.policy.time_encoding import TimeEncoding
+from flare.ranks import Ranks
+from flare.recipes.cloning import Cloner, CloningConfig
+from flare.specs import ACTION_NAMES, CameraSpec
 from tests.policy.spoc.golden import (
     SALT,
     assert_golden,
@@ -89,6 +95,64 @@ def test_loss_and_gradients(imitated, forward_case, golden_dir):
         {n: g for n, g in exported.items() if not n.endswith("div_term")}, want["gradients"]
     )
     imitated.zero_grad(set_to_none=True)
+
+
+class _GoldenWords:
+    """The golden token ids in place of the tokenizer's, which the files do without."""
+
+    def __init__(self, ids):
+        self.ids = ids
+
+    def encode(self, instructions):
+        return self.ids[[int(text) for text in instructions]]
+
+
+def test_loss_and_gradients_through_the_trainer(imitated, forward_case, golden_dir, monkeypatch):
+    """One whole step of behaviour cloning, from a batch of windows as the loader gives it."""
+    data, _ = forward_case
+    feats = features("il", 2, 5)
+    feats[torch.from_numpy(data["padding_mask"])] = 0.0
+    # Features are the golden files' input: frames carry their place, and nothing else.
+    frames = np.zeros((2, 5, 2, 1, 1, 3), np.uint8)
+    frames[:, :, 0, 0, 0, 0] = np.arange(10).reshape(2, 5)
+    monkeypatch.setattr(
+        imitated, "encode_frames",
+        lambda pictures: feats.flatten(0, 1)[pictures[:, 0, 0, 0, 0].long()],
+    )  # fmt: skip
+    batch = WindowBatch(
+        frames=frames, actions=data["actions"], last_actions=data["last_actions"],
+        time_ids=data["time_ids"], in_hand=data["an_object_is_in_hand"],
+        lengths=(~data["padding_mask"]).sum(1), instructions=["0", "1"],
+    )  # fmt: skip
+    assert PAD_LAST_ACTION in batch.last_actions and PAD_TIME in batch.time_ids
+    agent = AgentConfig(
+        network=imitated.config, action_names=ACTION_NAMES, camera=CameraSpec(num_cameras=2)
+    )
+    before = {name: p.detach().clone() for name, p in imitated.named_parameters()}
+    config = CloningConfig(batch_size=2, learning_rate=1e-4)
+    cloner = Cloner(
+        agent, imitated, _GoldenWords(data["input_ids"]), config, seed=0, ranks=Ranks()
+    )  # fmt: skip
+    stats = cloner.step(0, [batch])
+    assert_golden(np.float32(stats["imitation_loss"]), data["loss"])
+    want = json.loads((golden_dir / "il_gradients.json").read_text())
+    assert stats["imitation_loss"] == pytest.approx(want["loss"], rel=1e-5)
+    named = dict(imitated.named_parameters())
+    grads = {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in named.items()}
+    exported = export_weights(grads, entries(imitated.config, "il"), width=512)
+    assert_gradients(
+        {n: g for n, g in exported.items() if not n.endswith("div_term")}, want["gradients"]
+    )
+    # AdamW's first step: the rate against the gradient's sign, after the decay.
+    weight, old = imitated.actor_head.weight, before["actor_head.weight"]
+    moved = old * (1 - 1e-4 * config.weight_decay) - 1e-4 * weight.grad.sign()
+    sure = weight.grad.abs() > 1e-4
+    torch.testing.assert_close(weight[sure], moved[sure], rtol=0, atol=2e-6)
+    with torch.no_grad():
+        for name, parameter in named.items():
+            parameter.copy_(before[name])
+    imitated.zero_grad(set_to_none=True)
+    imitated.eval()
 
 
 def test_single_steps(imitated, load_npz):
