@@ -124,7 +124,8 @@ class Pretraining:
             stage.resume_at(self._first * config.batch_size)
             for number in range(self._first, training.num_steps):
                 if self.should_stop():
-                    self._save(state, training, {"phase": _ENCODER, "done": number})
+                    if number > 0:  # else there is nothing to go on with but the seed
+                        self._save(state, training, {"phase": _ENCODER, "done": number})
                     return False
                 stats = training.step(number)
                 stage.update(advance=config.batch_size)

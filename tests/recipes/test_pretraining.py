@@ -51,7 +51,8 @@ def outcome(run):
 def test_stopped_again_and_again_it_ends_in_the_same_bits(place, monkeypatch):
     """Of 6 steps of the encoder and 12 of imitation, 4 an epoch; a stop is asked for before each.
 
-    Stops within the encoder, twice; between the two; within an epoch, and in the next.
+    Stops before the first step; within the encoder, twice; between the two; within an epoch, and
+    in the next.
     """
     flare(*arguments(place, "whole"))
     assert not (place / "whole" / "progress").exists()
@@ -62,7 +63,7 @@ def test_stopped_again_and_again_it_ends_in_the_same_bits(place, monkeypatch):
         self.should_stop = lambda: left.__setitem__(0, left[0] - 1) or left[0] < 0
 
     monkeypatch.setattr(Pretraining, "__post_init__", begin)
-    for i, left[0] in enumerate((1, 3, 2, 2, 3)):
+    for i, left[0] in enumerate((0, 1, 3, 2, 2, 3)):
         again = ("pretrain", "--resume", place / "cut")
         flare(*(again if i else arguments(place, "cut")), expect=130)
         assert not (place / "cut" / "latest").exists()
