@@ -27,7 +27,8 @@ from flare.ppo.update import Anchor, make_optimizer, ppo_update
 from flare.ranks import ALONE, Ranks
 from flare.recipes.finetune_config import FinetuneConfig
 from flare.recipes.train_state import TrainState
-from flare.rollout.collector import Collector, FinishedEpisode
+from flare.rollout.collector import Collector
+from flare.rollout.rollout import FinishedEpisode
 from flare.run_folder import RunFolder
 from flare.timing import Timer
 from flare.worlds.embedded import House
