@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # how often torchrun has started all processes anew
+
 T = TypeVar("T")
 _TIMEOUT = timedelta(minutes=10)  # of a collective call: longer than any house takes to load
 
@@ -44,7 +46,13 @@ class Ranks:
         if device == "cuda":
             torch.cuda.set_device(self.local)
             backend = "cpu:gloo,cuda:nccl"
-        dist.init_process_group(backend, timeout=_TIMEOUT)
+        # torchrun's store outlives the processes that it starts anew, and with it the addresses of
+        # those that are gone: each start has names of its own there.
+        found = next(dist.rendezvous("env://", self.rank, self.count, timeout=_TIMEOUT))
+        store = dist.PrefixStore(f"start {os.environ.get(RESTARTS, '0')}", found[0])
+        dist.init_process_group(
+            backend, store=store, rank=self.rank, world_size=self.count, timeout=_TIMEOUT
+        )
         try:
             yield
         finally:

@@ -15,7 +15,7 @@ from flare.checkpoint import load_checkpoint
 from flare.config import from_dict
 from flare.console import Console
 from flare.errors import UserError
-from flare.ranks import Ranks
+from flare.ranks import RESTARTS, Ranks
 from flare.recipes.finetune_config import FinetuneConfig, with_preset
 from flare.recipes.finetuner import Finetuner
 from flare.run_folder import RunFolder, file_hashes, make_manifest
@@ -116,7 +116,7 @@ def _restarted(config: FinetuneConfig) -> Path | None:
     Raises:
         UserError: without a name nobody knows which it is.
     """
-    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) == 0:
+    if int(os.environ.get(RESTARTS, "0")) == 0:
         return None
     if config.name is None:
         raise UserError(

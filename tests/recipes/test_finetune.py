@@ -65,7 +65,8 @@ def launch(num_processes, words):
 
 def finish(processes, code=0):
     outputs = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [code] * len(processes), outputs
+    codes = [process.returncode for process in processes]
+    assert codes == [code] * len(processes), "\n".join(outputs)
     return outputs
 
 
