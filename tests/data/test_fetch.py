@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import os
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def leftovers(folder):
 
 def test_pieces_come_side_by_side_and_make_the_file(tmp_path):
     behaviour = Behaviour({"/a.bin": BODY}, delay_s=0.3)
-    place, progress = get(behaviour, tmp_path)
+    place, progress = get(behaviour, tmp_path, config=replace(PATIENCE, timeout_s=10.0))
     assert place.read_bytes() == BODY and progress.done == len(BODY)
     assert leftovers(tmp_path) == []
     gets = [asked for method, _, asked in behaviour.requests if method == "GET"]
