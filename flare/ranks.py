@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # how often torchrun has started all processes anew
 
@@ -48,8 +49,9 @@ class Ranks:
             backend = "cpu:gloo,cuda:nccl"
         # torchrun's store outlives the processes that it starts anew, and with it the addresses of
         # those that are gone: each start has names of its own there.
-        found = next(dist.rendezvous("env://", self.rank, self.count, timeout=_TIMEOUT))
-        store = dist.PrefixStore(f"start {os.environ.get(RESTARTS, '0')}", found[0])
+        found = next(rendezvous("env://", self.rank, self.count, timeout=_TIMEOUT))
+        name = f"start {os.environ.get(RESTARTS, '0')}"
+        store = dist.PrefixStore(name, found[0])  # type: ignore[attr-defined]
         dist.init_process_group(
             backend, store=store, rank=self.rank, world_size=self.count, timeout=_TIMEOUT
         )
