@@ -18,7 +18,7 @@ namespace flare::bindings {
 namespace {
 
 struct Requests {
-  PyObject_HEAD;
+  PyObject ob_base;
   std::shared_ptr<WorkerSlot> slot;
   py::type request_type;
   py::tuple commands;
