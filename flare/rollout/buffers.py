@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from flare import _core
+from flare.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -288,7 +289,7 @@ class RolloutBuffer:
         """Lock the memory in place, so that a GPU copies from it directly and asynchronously.
 
         Raises:
-            OSError: the driver refuses, as it does beyond the limit of locked memory.
+            UserError: the driver refuses, as it does beyond the limit of locked memory.
         """
         import torch
 
@@ -296,7 +297,11 @@ class RolloutBuffer:
         address = self._core.address
         error = int(runtime.cudaHostRegister(address, self._core.num_bytes, 0))
         if error != 0:
-            raise OSError(f"CUDA error {error} in locking {self._core.num_bytes} bytes")
+            raise UserError(
+                f"CUDA cannot lock the {self._core.num_bytes:,} bytes of a rollout (error {error})",
+                key="world.num_envs",
+                mend="use fewer worlds or shorter rollouts, or raise the limit (ulimit -l)",
+            )
         weakref.finalize(self, runtime.cudaHostUnregister, address)
 
     def send_actions(

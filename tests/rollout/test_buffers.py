@@ -1,8 +1,11 @@
 import gc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+from flare.errors import UserError
 from flare.rollout.buffers import ArraySpec, RolloutBuffer
 from tests.rollout.small_buffer import FACTS, shm_entries, small_buffer
 
@@ -63,3 +66,10 @@ def test_a_named_buffer_too_large_for_dev_shm_says_so_and_leaves_nothing():
     with pytest.raises(OSError, match=r"wanted .* /dev/shm has .* left; enlarge it"):
         RolloutBuffer.create([ArraySpec("a", "u1", (2**50,))], 1, shared="flare-test-large")
     assert shm_entries() == before
+
+
+def test_memory_that_the_driver_does_not_lock_is_one_clear_error(monkeypatch):
+    refusal = SimpleNamespace(cudaHostRegister=lambda *_: 2)
+    monkeypatch.setattr(torch.cuda, "cudart", lambda: refusal)
+    with pytest.raises(UserError, match="use fewer worlds or shorter rollouts"):
+        small_buffer().pin()
